@@ -1,0 +1,319 @@
+"""manifest + entries + mappers → Adapter: its tools, what is withheld, and why.
+
+Pages are read again when a newer one lies on disk: tools are made from the documentation of the
+moment, and every such change is a new generation.
+"""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import msgspec
+
+from crossdock.adapter.auth import auth_of
+from crossdock.adapter.docs import Entry, read_page
+from crossdock.adapter.manifest import (
+    Lines,
+    Manifest,
+    Method,
+    placeholders,
+    read_manifest,
+    read_resources,
+)
+from crossdock.adapter.naming import LONGEST_NAME, tool_title
+from crossdock.adapter.rest import rest
+from crossdock.adapter.schema import compile_schema, input_schema
+from crossdock.errors import AdapterError
+from crossdock.model import Argument, Auth, Mapper, Tool, Withheld
+
+_PROSE = range(20, 1201)
+
+
+class Expansion(msgspec.Struct, frozen=True, kw_only=True):
+    """Further endpoints and their page for accounts with certain settings.
+
+    `resources` has the shape of adapter.toml's `[resources]`, `page` that of a file in docs/.
+    """
+
+    resources: Mapping[str, Any]
+    page_name: str
+    page: str
+
+
+Expand = Callable[[Mapping[str, Any]], Iterable[Expansion]]
+
+
+class Binding:
+    """A tool with what runs it. The validator is compiled when it is first needed."""
+
+    __slots__ = ("_validate", "aliases", "mapper", "places", "tool")
+
+    def __init__(self, tool: Tool, aliases: dict[str, str], mapper: Mapper) -> None:
+        self.tool = tool
+        self.aliases = aliases
+        self.mapper = mapper
+        self.places = {argument.key: argument for argument in tool.arguments}
+        self._validate: Callable[[Any], None] | None = None
+
+    def validate(self, arguments: Any) -> None:
+        """Raise InvalidArguments unless `arguments` fit the tool's schema."""
+        if self._validate is None:
+            self._validate = compile_schema(self.tool.input_schema, self.tool.source)
+        self._validate(arguments)
+
+
+class Toolset(msgspec.Struct, frozen=True, kw_only=True):
+    """The tools of an adapter for one kind of account, at one generation."""
+
+    generation: int
+    bindings: Mapping[str, Binding]
+    withheld: tuple[Withheld, ...]
+    problems: tuple[str, ...]
+
+
+class Adapter:
+    """The installed knowledge of one provider. Made by `load_adapter`, never by hand."""
+
+    def __init__(
+        self,
+        folder: Path,
+        mappers: Mapping[str, Mapper],
+        auth: Auth | None,
+        expand: Expand | None,
+        sandbox: ModuleType | None,
+    ) -> None:
+        self._folder = folder
+        self._mappers = dict(mappers)
+        self._given_auth = auth
+        self._expand = expand
+        self._toolsets: dict[tuple[tuple[str, str], ...], Toolset] = {}
+        self.sandbox = sandbox
+        self.generation = 0
+        self._read()
+
+    # Author-facing facts; all come from adapter.toml.
+
+    @property
+    def name(self) -> str:
+        """The integration's name, as in accounts and tool names."""
+        return self.manifest.name
+
+    def refresh(self) -> bool:
+        """Read the files again if one is newer; tell whether the tools may have changed.
+
+        A broken file leaves the tools as they were and raises AdapterError.
+        """
+        if self._stamp() == self._stamped:
+            return False
+        self._read()
+        return True
+
+    def toolset(self, settings: Mapping[str, Any]) -> Toolset:
+        """Return the tools of an account with these settings."""
+        expansions = tuple(self._expand(settings)) if self._expand else ()
+        key = tuple((e.page_name, e.page) for e in expansions)
+        found = self._toolsets.get(key)
+        if found is None:
+            found = self._build(expansions)
+            self._toolsets[key] = found
+        return found
+
+    def defaults(self) -> dict[str, Any]:
+        """Return the settings of an account that sets none."""
+        settings = {name: spec.default for name, spec in self.manifest.settings.items()}
+        return {"base_url": self.manifest.base_url, **settings}
+
+    def _files(self) -> list[Path]:
+        return [self._folder / "adapter.toml", *sorted((self._folder / "docs").glob("*.md"))]
+
+    def _stamp(self) -> tuple[tuple[str, int, int], ...]:
+        stats = [(file.name, file.stat()) for file in self._files()]
+        return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)
+
+    def _read(self) -> None:
+        try:
+            stamp = self._stamp()
+            toml, *pages = [(file, file.read_text(encoding="utf-8")) for file in self._files()]
+        except FileNotFoundError as error:
+            raise AdapterError(f"{error.filename}: no such file") from None
+        except UnicodeDecodeError as error:
+            raise AdapterError(f"{self._folder}: a file is not UTF-8: {error}") from None
+        manifest = read_manifest(toml[1], _short(toml[0]))
+        auth = self._given_auth or auth_of(manifest.auth, manifest.source)
+        self._check_mappers(manifest)
+        # Assigned together, after everything that can fail.
+        self.manifest: Manifest = manifest
+        self.auth: Auth = auth
+        self._pages = [(_short(file), text) for file, text in pages]
+        self._stamped = stamp
+        self._toolsets = {}
+        self.generation += 1
+
+    def _check_mappers(self, manifest: Manifest) -> None:
+        declared = {f"{method.resource}.{method.method}" for method in manifest.methods}
+        for key in self._mappers:
+            if key not in declared and not self._expand:
+                near = difflib.get_close_matches(key, declared, 1)
+                hint = f"; did you mean {near[0]}?" if near else ""
+                raise AdapterError(f"{manifest.source}: no endpoint for the mapper {key!r}{hint}")
+
+    def _build(self, expansions: tuple[Expansion, ...]) -> Toolset:
+        manifest = self.manifest
+        methods = {method.tool: method for method in manifest.methods}
+        pages = list(self._pages)
+        for expansion in expansions:
+            lines = Lines("", expansion.page_name)
+            for method in read_resources(
+                expansion.resources, manifest.name, manifest.paging, lines
+            ):
+                methods[method.tool] = method
+            pages.append((expansion.page_name, expansion.page))
+        bindings: dict[str, Binding] = {}
+        problems: list[str] = []
+        for source, text in pages:
+            try:
+                entries = read_page(text, source)
+            except AdapterError as error:
+                problems.append(str(error))
+                continue
+            for entry in entries:
+                try:
+                    bindings[entry.tool] = self._bind(entry, methods, bindings)
+                except AdapterError as error:
+                    problems.append(str(error))
+        withheld = tuple(
+            Withheld(name=name, source=method.source, reason="no section in docs/")
+            for name, method in methods.items()
+            if name not in bindings
+        )
+        return Toolset(
+            generation=self.generation,
+            bindings=bindings,
+            withheld=withheld,
+            problems=tuple(problems),
+        )
+
+    def _bind(
+        self, entry: Entry, methods: Mapping[str, Method], bound: Mapping[str, Binding]
+    ) -> Binding:
+        method = methods.get(entry.tool)
+        if method is None:
+            near = difflib.get_close_matches(entry.tool, methods, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise AdapterError(f"{entry.source}: `{entry.tool}` is no tool of adapter.toml{hint}")
+        if entry.tool in bound:
+            raise AdapterError(
+                f"{entry.source}: `{entry.tool}` is documented twice, first at "
+                f"{bound[entry.tool].tool.source}"
+            )
+        tool = self._tool(entry, method)
+        # Compiled now only to find mistakes early would cost start-up; `crossdock check` does it.
+        mapper = self._mappers.get(tool.key, rest)
+        return Binding(tool, entry.aliases, mapper)
+
+    def _tool(self, entry: Entry, method: Method) -> Tool:
+        if len(method.tool) > LONGEST_NAME:
+            raise AdapterError(
+                f"{method.source}: the name {method.tool} has {len(method.tool)} characters; "
+                f"clients accept {LONGEST_NAME}"
+            )
+        if len(entry.description) not in _PROSE:
+            raise AdapterError(
+                f"{entry.source}: the description has {len(entry.description)} characters; "
+                f"write {_PROSE.start} to {_PROSE.stop - 1}"
+            )
+        arguments = entry.arguments
+        _check_places(entry, method)
+        if method.method == "list":
+            arguments += _paging_arguments(method)
+        return Tool(
+            name=method.tool,
+            title=tool_title(self.manifest.title, method.resource, method.method, method.singular),
+            description=entry.description,
+            adapter=self.manifest.name,
+            resource=method.resource,
+            method=method.method,
+            effect=method.effect,
+            tags=method.tags,
+            endpoint=method.endpoint,
+            arguments=arguments,
+            input_schema=input_schema(arguments, entry.defs),
+            idempotent=method.idempotent,
+            source=entry.source,
+            paging=method.paging,
+            partial=self.manifest.failures.partial,
+        )
+
+
+def _check_places(entry: Entry, method: Method) -> None:
+    wanted = set(placeholders(method.endpoint))
+    given = {argument.name for argument in entry.arguments if argument.where == "path"}
+    if missing := wanted - given:
+        raise AdapterError(
+            f"{entry.source}: `{{{min(missing)}}}` of {method.source} needs [path.{min(missing)}]"
+        )
+    if extra := given - wanted:
+        raise AdapterError(
+            f"{entry.source}: [path.{min(extra)}] has no `{{{min(extra)}}}` at {method.source}"
+        )
+    if method.endpoint.verb == "GET" and any(a.where == "body" for a in entry.arguments):
+        raise AdapterError(f"{entry.source}: a GET sends no body; use [query.…] or [mapper.…]")
+
+
+def _paging_arguments(method: Method) -> tuple[Argument, Argument]:
+    limits = method.paging.limit
+    return (
+        Argument(
+            key="limit",
+            where="limit",
+            name="limit",
+            schema={
+                "type": "integer",
+                "minimum": 1,
+                "maximum": limits.max,
+                "default": limits.default,
+                "description": "Most records to return.",
+            },
+        ),
+        Argument(
+            key="next_cursor",
+            where="cursor",
+            name="next_cursor",
+            schema={
+                "type": "string",
+                "description": "next_cursor of the previous answer, passed back unchanged.",
+            },
+        ),
+    )
+
+
+def _short(file: Path) -> str:
+    """Return the part of a path that people recognise: package/docs/orders.md."""
+    depth = 3 if file.parent.name == "docs" else 2
+    return "/".join(file.parts[-depth:])
+
+
+def load_adapter(
+    module: str,
+    *,
+    mappers: Mapping[str, Mapper] | None = None,
+    auth: Auth | None = None,
+    expand: Expand | None = None,
+    sandbox: ModuleType | None = None,
+) -> Adapter:
+    """Load the adapter whose adapter.toml and docs/ lie beside `module` (pass `__name__`).
+
+    `mappers` maps `resource.method` to a mapper; what is not there is plain REST. `auth` replaces
+    the scheme of `[auth]`. `expand` contributes tools that depend on an account's settings.
+    `sandbox` is a module with `create_app(switches)` and `accounts(base_url)`.
+    Raises AdapterError with file:line. Touches no network.
+    """
+    origin = sys.modules[module].__file__
+    if origin is None:
+        raise AdapterError(f"{module}: has no file, so its adapter.toml cannot be found")
+    return Adapter(Path(origin).parent, mappers or {}, auth, expand, sandbox)

@@ -1,0 +1,334 @@
+"""adapter.toml → Structs. Unknown keys are refused by name; every error carries file:line."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from crossdock.adapter.naming import default_effect, is_identifier, singular_of, tool_name
+from crossdock.errors import AdapterError
+from crossdock.model import Effect, Endpoint, Paging
+
+_VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+_HTTP = re.compile(r"(GET|POST|PUT|PATCH|DELETE) (/\S*)")
+_PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
+
+
+class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    pass
+
+
+class Credential(_Strict, kw_only=True):
+    """A credential an account must supply. `secret = false` may be shown."""
+
+    about: str
+    required: bool = True
+    secret: bool = True
+
+
+class Setting(_Strict, kw_only=True):
+    """A setting an account may have."""
+
+    about: str
+    type: Literal["string", "boolean", "integer", "array"] = "string"
+    default: Any = None
+
+
+class AuthRefresh(_Strict, kw_only=True):
+    """How a refresh token is exchanged."""
+
+    encoding: Literal["form", "json"] = "form"
+    extra: dict[str, str] = {}
+    send: list[str] = []
+
+
+class AuthAuthorize(_Strict, kw_only=True):
+    """Where a person grants access: data for a connect flow."""
+
+    url: str
+    scopes: list[str] = []
+    extra: dict[str, str] = {}
+
+
+class AccountHeader(_Strict, kw_only=True):
+    """A header filled from a credential, when the boolean setting `when` is on."""
+
+    credential: str
+    when: str = ""
+
+
+class AuthSpec(_Strict, kw_only=True):
+    """`[auth]`."""
+
+    scheme: str = "none"
+    header: str = ""
+    query: str = ""
+    format: str = ""
+    token_url: str = ""
+    encoding: Literal["form", "json"] = "form"
+    extra: dict[str, str] = {}
+    send: list[str] = []
+    refresh: AuthRefresh | None = None
+    authorize: AuthAuthorize | None = None
+    account_headers: dict[str, AccountHeader] = {}
+
+
+class ResetSpec(_Strict, rename={"as_": "as"}, kw_only=True):
+    """Where a provider hides its reset."""
+
+    header: str
+    as_: Literal["delta", "epoch", "date"] = "delta"
+
+
+class RateLimitSpec(_Strict, kw_only=True):
+    """`[failures.rate_limit]`."""
+
+    reset: ResetSpec | None = None
+
+
+class FailuresSpec(_Strict, kw_only=True):
+    """`[failures]`: how the provider says no."""
+
+    message: str | list[str] = "/message"
+    status: dict[str, str] = {}
+    partial: str = ""
+    rate_limit: RateLimitSpec = RateLimitSpec()
+
+
+class Verify(_Strict, kw_only=True):
+    """`[verify]`: the call that proves an account's credentials."""
+
+    get: str
+
+
+class _Method(_Strict, kw_only=True):
+    http: str
+    effect: Effect | None = None
+    one: bool = False
+    tags: list[str] | None = None
+    paging: Paging | None = None
+    idempotent: bool | None = None
+
+
+class _Resource(_Strict, kw_only=True):
+    methods: dict[str, Any]
+    tags: list[str] = []
+    docs: str = ""
+    singular: str = ""
+    paging: Paging | None = None
+
+
+class _Manifest(_Strict, kw_only=True):
+    format: int
+    name: str
+    title: str
+    base_url: str
+    headers: dict[str, str] = {}
+    credentials: dict[str, Credential] = {}
+    settings: dict[str, Setting] = {}
+    auth: AuthSpec = AuthSpec()
+    paging: Paging = Paging()
+    failures: FailuresSpec = FailuresSpec()
+    verify: Verify | None = None
+    resources: dict[str, Any]
+
+
+class Method(msgspec.Struct, frozen=True, kw_only=True):
+    """A declared endpoint of a resource, with the name its tool would have."""
+
+    resource: str
+    method: str
+    singular: str
+    tool: str
+    endpoint: Endpoint
+    effect: Effect
+    tags: tuple[str, ...]
+    paging: Paging
+    idempotent: bool
+    source: str
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """adapter.toml, decoded."""
+
+    source: str
+    name: str
+    title: str
+    base_url: str
+    headers: dict[str, str]
+    credentials: dict[str, Credential]
+    settings: dict[str, Setting]
+    auth: AuthSpec
+    paging: Paging
+    failures: FailuresSpec
+    verify: Verify | None
+    methods: tuple[Method, ...]
+
+
+def read_manifest(text: str, source: str) -> Manifest:
+    """Decode adapter.toml. `source` is the file's name for errors. Raises AdapterError."""
+    lines = Lines(text, source)
+    raw = parse_toml(text, source)
+    head = lines.convert({**raw, "resources": {}}, _Manifest, "") if raw.get("resources") else None
+    if head is None:
+        raise AdapterError(f"{source}:1: no [resources.…] table; declare at least one endpoint")
+    if head.format != 1:
+        raise AdapterError(f"{lines.at('format')}: format {head.format} is unknown; this is 1")
+    if not is_identifier(head.name):
+        raise AdapterError(f"{lines.at('name')}: name {head.name!r} must match [a-z][a-z0-9_]*")
+    for key, setting in head.settings.items():
+        if key == "base_url":
+            raise AdapterError(
+                f"{lines.at('settings', key)}: settings.base_url exists by itself; "
+                "its default is the top-level base_url"
+            )
+        if setting.default is not None and not _fits(setting):
+            raise AdapterError(f"{lines.at('settings', key)}: default is not a {setting.type}")
+    methods = read_resources(raw["resources"], head.name, head.paging, lines)
+    return Manifest(
+        source=source,
+        name=head.name,
+        title=head.title,
+        base_url=head.base_url.rstrip("/"),
+        headers=head.headers,
+        credentials=head.credentials,
+        settings=head.settings,
+        auth=head.auth,
+        paging=head.paging,
+        failures=head.failures,
+        verify=head.verify,
+        methods=tuple(methods),
+    )
+
+
+def _fits(setting: Setting) -> bool:
+    kinds: dict[str, type] = {"string": str, "boolean": bool, "integer": int, "array": list}
+    return type(setting.default) is kinds[setting.type]
+
+
+def read_resources(
+    raw: Mapping[str, Any], adapter: str, paging: Paging, lines: Lines
+) -> list[Method]:
+    """Decode a `[resources]` table into methods, in the order of the file."""
+    methods: list[Method] = []
+    for resource_name, table in raw.items():
+        where = ("resources", resource_name)
+        if not is_identifier(resource_name):
+            raise AdapterError(f"{lines.at(*where)}: {resource_name!r} is not [a-z][a-z0-9_]*")
+        resource = lines.convert(table, _Resource, ".".join(where), *where)
+        for method_name, value in resource.methods.items():
+            methods.append(_method(resource_name, resource, method_name, value, adapter, paging, lines))
+    return methods
+
+
+def _method(
+    resource_name: str,
+    resource: _Resource,
+    name: str,
+    value: Any,
+    adapter: str,
+    paging: Paging,
+    lines: Lines,
+) -> Method:
+    place = ("resources", resource_name, "methods", name)
+    source = lines.at(*place)
+    if not is_identifier(name):
+        raise AdapterError(f"{source}: method {name!r} is not [a-z][a-z0-9_]*")
+    if isinstance(value, str):
+        value = {"http": value}
+    spec = lines.convert(value, _Method, ".".join(place), *place)
+    singular = resource.singular or singular_of(resource_name)
+    endpoint = _endpoint(spec, source)
+    effect = spec.effect or default_effect(name)
+    return Method(
+        resource=resource_name,
+        method=name,
+        singular=singular,
+        tool=tool_name(adapter, resource_name, name, singular),
+        endpoint=endpoint,
+        effect=effect,
+        tags=tuple(resource.tags if spec.tags is None else spec.tags),
+        paging=spec.paging or resource.paging or paging,
+        idempotent=(
+            endpoint.verb in ("GET", "PUT", "DELETE") if spec.idempotent is None else spec.idempotent
+        ),
+        source=source,
+    )
+
+
+def _endpoint(spec: _Method, source: str) -> Endpoint:
+    found = _HTTP.fullmatch(spec.http)
+    if not found:
+        raise AdapterError(
+            f"{source}: {spec.http!r} is not an endpoint; write a verb ({', '.join(_VERBS)}) "
+            'and a path, as "GET /orders/{id}"'
+        )
+    verb, target = found.groups()
+    path, _, query = target.partition("?")
+    pairs = [tuple(pair.partition("=")[::2]) for pair in query.split("&")] if query else []
+    return Endpoint(verb=verb, path=path, query=tuple(pairs), one=spec.one)  # type: ignore[arg-type]
+
+
+def placeholders(endpoint: Endpoint) -> tuple[str, ...]:
+    """Return the names in `{…}` of the path and the query template, in order."""
+    templates = [endpoint.path, *(value for _, value in endpoint.query)]
+    return tuple(name for text in templates for name in _PLACEHOLDER.findall(text))
+
+
+def parse_toml(text: str, source: str, first_line: int = 1) -> dict[str, Any]:
+    """Parse TOML; a mistake is an AdapterError with file:line."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        found = re.search(r"\(at line (\d+)", str(error))
+        line = first_line + int(found.group(1)) - 1 if found else first_line
+        reason = str(error).partition(" (at ")[0]
+        raise AdapterError(f"{source}:{line}: {reason}") from None
+
+
+class Lines:
+    """Finds the line of a TOML key, so that an error can say where it is."""
+
+    def __init__(self, text: str, source: str, first_line: int = 1) -> None:
+        self.source = source
+        self._first = first_line
+        self._places: dict[tuple[str, ...], int] = {}
+        table: tuple[str, ...] = ()
+        for number, line in enumerate(text.splitlines(), first_line):
+            bare = line.strip()
+            if header := re.fullmatch(r"\[+([^\[\]]+)\]+(?:\s*#.*)?", bare):
+                table = _dotted(header.group(1))
+                self._note(table, number)
+            elif assignment := re.match(r"([A-Za-z0-9_\-.\"' ]+?)\s*=", bare):
+                self._note(table + _dotted(assignment.group(1)), number)
+
+    def _note(self, place: tuple[str, ...], number: int) -> None:
+        for length in range(1, len(place) + 1):
+            self._places.setdefault(place[:length], number)
+
+    def at(self, *place: str) -> str:
+        """Return `file:line` of a key, or of the nearest table around it."""
+        while place and place not in self._places:
+            place = place[:-1]
+        return f"{self.source}:{self._places.get(place, self._first)}"
+
+    def convert(self, value: Any, kind: type, label: str, *place: str) -> Any:
+        """Decode plain TOML values into a Struct; a mistake names file:line and the key."""
+        try:
+            return msgspec.convert(value, kind)
+        except msgspec.ValidationError as error:
+            reason, _, path = str(error).partition(" - at `$")
+            inner = tuple(re.findall(r"[A-Za-z_][A-Za-z0-9_\-]*", path))
+            if unknown := re.search(r"unknown field `(\S+)`", reason):
+                inner += (unknown.group(1),)
+                reason = f"unknown key `{unknown.group(1)}`"
+            named = ".".join(part for part in (label, *inner) if part)
+            raise AdapterError(f"{self.at(*place, *inner)}: {named}: {reason}") from None
+
+
+def _dotted(text: str) -> tuple[str, ...]:
+    return tuple(part.strip().strip("\"'") for part in text.split("."))

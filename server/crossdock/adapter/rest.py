@@ -1,0 +1,115 @@
+"""The default mapper: Call → UpstreamRequest → Outcome. Bytes in, bytes out."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from crossdock.adapter import paging
+from crossdock.adapter.bodies import decode, decode_as, encode
+from crossdock.adapter.matching import matcher
+from crossdock.errors import InvalidArguments, UpstreamFailure
+from crossdock.model import Call, Context, Endpoint, Outcome, UpstreamReply, UpstreamRequest
+
+_PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
+_NO_BODY = frozenset({"GET"})
+
+
+def one_segment(value: str) -> str:
+    """Percent-encode a value into exactly one path segment. Raises InvalidArguments."""
+    if value in ("", ".", ".."):
+        raise InvalidArguments("", f"{value!r} cannot be an id")
+    return quote(value, safe="")
+
+
+@lru_cache(maxsize=4096)
+def _parts(template: str) -> tuple[tuple[str, bool], ...]:
+    # re.split with a group alternates literal text and placeholder names.
+    pieces = _PLACEHOLDER.split(template)
+    return tuple((piece, index % 2 == 1) for index, piece in enumerate(pieces) if piece)
+
+
+def path_of(endpoint: Endpoint, values: dict[str, str]) -> str:
+    """Fill the path template; each value becomes one encoded segment."""
+    return "".join(
+        one_segment(values[piece]) if named else piece for piece, named in _parts(endpoint.path)
+    )
+
+
+def request_of(call: Call) -> UpstreamRequest:
+    """Shape the request that the tool's endpoint describes, paging left out."""
+    endpoint = call.tool.endpoint
+    query = [
+        (name, "".join(call.path[p] if named else p for p, named in _parts(template)))
+        for name, template in endpoint.query
+    ]
+    for name, value in call.query.items():
+        query.extend(_pairs(name, value))
+    body = None
+    if endpoint.verb not in _NO_BODY and (call.body or endpoint.verb != "DELETE"):
+        body = encode(call.body)
+    return UpstreamRequest(
+        verb=endpoint.verb, path=path_of(endpoint, call.path), query=tuple(query), body=body
+    )
+
+
+def _pairs(name: str, value: Any) -> list[tuple[str, str]]:
+    if isinstance(value, list):
+        return [pair for one in value for pair in _pairs(name, one)]
+    if isinstance(value, str):
+        return [(name, value)]
+    if isinstance(value, bool):
+        return [(name, "true" if value else "false")]
+    return [(name, encode(value).decode())]
+
+
+async def rest(call: Call, context: Context) -> Outcome:
+    """Send the call as its endpoint says and read the answer."""
+    request = request_of(call)
+    if call.tool.method == "list":
+        reply = await context.send(paging.ask(call, request))
+        return paging.read(call, reply)
+    return read_record(call, await context.send(request))
+
+
+def read_record(call: Call, reply: UpstreamReply) -> Outcome:
+    """Read an answer that is one record; None stands for an empty body."""
+    if reply.status == 204 or not reply.body.strip():
+        return Outcome(data=None, rate=reply.rate)
+    if not call.tool.endpoint.one:
+        notes = _partial_errors(call.tool.partial, reply.body)
+        return Outcome(data=msgspec.Raw(reply.body), rate=reply.rate, notes=notes)
+    return _only_one(call, reply)
+
+
+def _only_one(call: Call, reply: UpstreamReply) -> Outcome:
+    """A look-up may answer the record, or a list of what it found; both mean the same."""
+    found = decode_as(reply.body, list[msgspec.Raw]) if _is_list(reply.body) else None
+    records = [msgspec.Raw(reply.body)] if found is None else found
+    fits = matcher(call)
+    kept = records if fits is None else [record for record in records if fits(decode(record))]
+    if not kept:
+        sought = ", ".join(call.path.values())
+        raise UpstreamFailure("not_found", f"Nothing was found for {sought}", status=reply.status)
+    notes: tuple[str, ...] = ()
+    if len(kept) > 1:
+        notes = (f"{len(kept)} records match; this is the first that the provider listed.",)
+    return Outcome(data=kept[0], rate=reply.rate, notes=notes)
+
+
+def _is_list(body: bytes) -> bool:
+    return body.lstrip()[:1] == b"["
+
+
+def _partial_errors(pointer: str, body: bytes) -> tuple[str, ...]:
+    if not pointer:
+        return ()
+    errors = paging.at_pointer(decode(body), pointer)
+    if not isinstance(errors, list) or not errors:
+        return ()
+    shown = "; ".join(one if isinstance(one, str) else encode(one).decode() for one in errors[:5])
+    return (f"The provider accepted this in part only: {shown[:500]}",)

@@ -1,0 +1,96 @@
+"""Entry → JSON Schema 2020-12 for the model, and a compiled validator for us."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jsonschema_rs
+
+from crossdock.errors import AdapterError, InvalidArguments
+from crossdock.model import Argument
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+LONGEST_VALUE = 300
+
+
+def input_schema(arguments: tuple[Argument, ...], defs: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a tool's flat arguments; only the `$defs` that are used."""
+    schema: dict[str, Any] = {"type": "object"}
+    if arguments:
+        schema["properties"] = {argument.key: argument.schema for argument in arguments}
+    if required := [argument.key for argument in arguments if argument.required]:
+        schema["required"] = required
+    schema["additionalProperties"] = False
+    if used := _used(schema, defs):
+        schema["$defs"] = used
+    return schema
+
+
+def _used(schema: Any, defs: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    open_ends = [schema]
+    while open_ends:
+        part = open_ends.pop()
+        if isinstance(part, dict):
+            reference = part.get("$ref")
+            name = reference[8:] if isinstance(reference, str) and reference[:8] == "#/$defs/" else ""
+            if name in defs and name not in found:
+                found[name] = defs[name]
+                open_ends.append(defs[name])
+            open_ends.extend(part.values())
+        elif isinstance(part, list):
+            open_ends.extend(part)
+    return {name: found[name] for name in defs if name in found}
+
+
+def _refuse(uri: str) -> Any:
+    # The library fetches remote references by default; a schema must never cause a request.
+    raise ValueError(f"a reference to {uri} is not allowed; use #/$defs/…")
+
+
+def compile_schema(schema: dict[str, Any], source: str) -> Callable[[Any], None]:
+    """Return a function that raises InvalidArguments for values that do not fit.
+
+    Raises AdapterError naming `source` when the schema itself is wrong.
+    """
+    try:
+        jsonschema_rs.meta.validate({**schema, "$schema": DIALECT})
+        validator = jsonschema_rs.Draft202012Validator(
+            schema, retriever=_refuse, validate_formats=True
+        )
+    except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise AdapterError(f"{source}: the JSON Schema is not valid: {reason}") from None
+    known = list(schema.get("properties", {}))
+
+    def validate(arguments: Any) -> None:
+        # is_valid first: the common case costs no iterator and no error objects.
+        if validator.is_valid(arguments):
+            return
+        error = next(iter(validator.iter_errors(arguments)))
+        raise _explain(error, known)
+
+    return validate
+
+
+def _explain(error: Any, known: list[str]) -> InvalidArguments:
+    path = [str(part) for part in error.instance_path]
+    name = ".".join(path)
+    keyword = type(error.kind).__name__.rpartition("_")[2]
+    if keyword == "Required":
+        missing = error.kind.property
+        return InvalidArguments(".".join([*path, missing]), "is required")
+    if keyword == "AdditionalProperties":
+        unknown = list(error.kind.unexpected)
+        where = ".".join([*path, unknown[0]])
+        if path:
+            return InvalidArguments(where, "is unknown here")
+        choices = ", ".join(known) or "none"
+        return InvalidArguments(where, f"is unknown; this tool's arguments are: {choices}")
+    if keyword == "Pattern":
+        return InvalidArguments(name, "does not have the required form")
+    message = str(error.message)
+    if len(message) > LONGEST_VALUE:
+        message = f"{message[:LONGEST_VALUE]}…"
+    return InvalidArguments(name, message)

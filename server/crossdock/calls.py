@@ -1,0 +1,293 @@
+"""The way of a call between protocol and provider: find, split, map, read.
+
+Knows no HTTP server and no JSON-RPC. Nothing of a provider's data outlives the call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from crossdock.adapter.arguments import OpenCursor, split
+from crossdock.adapter.bodies import malformed
+from crossdock.catalog import Bound, Catalog
+from crossdock.config import LimitSettings
+from crossdock.connection import CallContext, Connection
+from crossdock.cursors import Cursors
+from crossdock.errors import (
+    BadToolOutput,
+    Busy,
+    CrossdockError,
+    ToolFailure,
+    UpstreamFailure,
+    WriteOutcomeUnknown,
+)
+from crossdock.locks import Locks
+from crossdock.log import logger
+from crossdock.model import (
+    Answer,
+    Call,
+    CallEvent,
+    Grant,
+    Listing,
+    Outcome,
+    Tool,
+    Vault,
+)
+from crossdock.upstream import Upstream
+
+log = logger(__name__)
+_CHECK = "It may have been carried out: read the record before you try again."
+
+
+class Calls:
+    """Runs tools. Implements the protocol layer's `Tools`."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        upstream: Upstream,
+        cursors: Cursors,
+        vault: Vault,
+        limits: LimitSettings,
+        finished: Callable[[CallEvent], None],
+    ) -> None:
+        self._catalog = catalog
+        self._upstream = upstream
+        self._cursors = cursors
+        self._vault = vault
+        self._limits = limits
+        self._finished = finished
+        self._locks = Locks()
+        self._connections: dict[str, Connection] = {}
+        self._running: dict[str, int] = {}
+        self._total = 0
+        self._writes: set[asyncio.Task[Answer]] = set()
+
+    def list(self, grant: Grant) -> Listing:
+        """Return the grant's tools."""
+        return self._catalog.listing(grant)
+
+    async def call(
+        self, grant: Grant, name: str, arguments: msgspec.Raw | None, request_id: str
+    ) -> Answer:
+        """Run a tool. Raises UnknownTool or ToolFailure."""
+        bound = self._catalog.find(grant, name)
+        self._enter(grant)
+        try:
+            run = self._run(grant, bound, arguments, request_id)
+            if bound.binding.tool.effect == "read":
+                return await run
+            return await self._shielded(run)
+        finally:
+            self._leave(grant)
+
+    async def drain(self) -> None:
+        """Wait for the writes whose clients have gone."""
+        if self._writes:
+            await asyncio.wait(self._writes)
+
+    # --- how many at once --------------------------------------------------------------------
+
+    def _enter(self, grant: Grant) -> None:
+        running = self._running.get(grant.server_id, 0)
+        if running >= self._limits.calls_per_server or self._total >= self._limits.calls_in_all:
+            raise Busy("Too many calls are running at once; nothing was sent. Try again shortly.")
+        self._running[grant.server_id] = running + 1
+        self._total += 1
+
+    def _leave(self, grant: Grant) -> None:
+        self._total -= 1
+        self._running[grant.server_id] -= 1
+        if not self._running[grant.server_id]:
+            del self._running[grant.server_id]
+
+    # --- one call ----------------------------------------------------------------------------
+
+    async def _shielded(self, run: Any) -> Answer:
+        """A write goes on to its end when its client goes away: half a write helps nobody."""
+        task: asyncio.Task[Answer] = asyncio.create_task(run)
+        self._writes.add(task)
+        task.add_done_callback(self._writes.discard)
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return await asyncio.shield(task)
+
+    async def _run(
+        self, grant: Grant, bound: Bound, arguments: msgspec.Raw | None, request_id: str
+    ) -> Answer:
+        tool = bound.binding.tool
+        context: CallContext | None = None
+        started = time.monotonic()
+        outcome = "internal"
+        try:
+            call = split(bound.binding, arguments, self._opener(grant, tool))
+            context = CallContext(self._connection(bound))
+            result = await self._mapped(bound, call, context)
+            answer = self._answer(grant, call, result)
+            outcome = "ok"
+            return answer
+        except CrossdockError as error:
+            outcome = error.kind
+            raise
+        except asyncio.CancelledError:
+            outcome = "cancelled"
+            raise
+        finally:
+            self._finish(grant, bound, request_id, outcome, time.monotonic() - started, context)
+
+    def _opener(self, grant: Grant, tool: Tool) -> OpenCursor:
+        return lambda cursor, chosen: self._cursors.open(
+            cursor, grant.server_id, tool.name, chosen
+        )
+
+    def _connection(self, bound: Bound) -> Connection:
+        account, adapter = bound.account, bound.adapter
+        found = self._connections.get(account.id)
+        if found is None or found.account is not account or found.generation != adapter.generation:
+            found = Connection(
+                account,
+                adapter,
+                self._upstream,
+                self._locks,
+                self._vault,
+                self._limits.lock_wait_seconds,
+            )
+            self._connections[account.id] = found
+        return found
+
+    async def _mapped(self, bound: Bound, call: Call, context: CallContext) -> Outcome:
+        tool = bound.binding.tool
+        limit = (
+            self._limits.read_seconds if tool.effect == "read" else self._limits.write_seconds
+        )
+        try:
+            async with asyncio.timeout(limit):
+                outcome = await bound.binding.mapper(call, context)
+        except TimeoutError:
+            raise _too_late(context, limit) from None
+        except UpstreamFailure as failure:
+            raise _honest(failure, tool, context) from None
+        except CrossdockError:
+            raise
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            raise _broken(tool, "it cancelled itself") from None
+        except (Exception, SystemExit, KeyboardInterrupt) as error:  # a plugin may raise anything
+            log.error("mapper.failed", tool=tool.name, adapter=tool.adapter, exc_info=error)
+            raise CrossdockError("internal error") from error
+        if not isinstance(outcome, Outcome):
+            raise _broken(tool, f"it returned {type(outcome).__name__}, not an Outcome")
+        return outcome
+
+    # --- the answer --------------------------------------------------------------------------
+
+    def _answer(
+        self, grant: Grant, call: Call, outcome: Outcome
+    ) -> Answer:
+        tool = call.tool
+        if tool.method == "list":
+            cursor = None
+            if outcome.next_page is not None:
+                cursor = self._cursors.seal(
+                    outcome.next_page, grant.server_id, tool.name, call.filters
+                )
+            payload = _list_payload(outcome, cursor, tool)
+        elif outcome.data is None:
+            payload = b'{"deleted":true}' if tool.method == "delete" else b'{"ok":true}'
+        else:
+            payload = _bytes(outcome.data, tool)
+        return Answer(payload=_compact(payload), notes=outcome.notes, rate=outcome.rate)
+
+    def _finish(
+        self,
+        grant: Grant,
+        bound: Bound,
+        request_id: str,
+        outcome: str,
+        seconds: float,
+        context: CallContext | None,
+    ) -> None:
+        measured = context.measured if context else None
+        event = CallEvent(
+            request_id=request_id,
+            server_id=grant.server_id,
+            account_id=grant.account_id,
+            adapter=bound.adapter.name,
+            tool=bound.binding.tool.name,
+            effect=bound.binding.tool.effect,
+            outcome=outcome,
+            upstream_status=measured.status if measured else None,
+            upstream_requests=measured.requests if measured else 0,
+            seconds=seconds,
+            upstream_seconds=measured.seconds if measured else 0.0,
+        )
+        log.info(
+            "call.finished",
+            request_id=request_id,
+            server=event.server_id,
+            account=event.account_id,
+            tool=event.tool,
+            outcome=outcome,
+            upstream_status=event.upstream_status,
+            upstream_requests=event.upstream_requests,
+            ms=round(seconds * 1000, 1),
+            upstream_ms=round(event.upstream_seconds * 1000, 1),
+        )
+        self._finished(event)
+
+
+def _too_late(context: CallContext, limit: float) -> ToolFailure:
+    if context.measured.wrote:
+        return WriteOutcomeUnknown(f"The call was ended after {limit:g} s. {_CHECK}")
+    return UpstreamFailure(
+        "upstream_timeout", f"The call was ended after {limit:g} s.", retryable=True
+    )
+
+
+def _honest(failure: UpstreamFailure, tool: Tool, context: CallContext) -> ToolFailure:
+    """Say of a write that failed without a clear no that it may have been carried out."""
+    if tool.effect == "read" or not context.measured.wrote or failure.rejected:
+        return failure
+    if failure.status is None:
+        return WriteOutcomeUnknown(f"{failure} {_CHECK}", cause=failure.kind)
+    return UpstreamFailure(
+        failure.kind, f"{failure} {_CHECK}", status=failure.status, rate=failure.rate
+    )
+
+
+def _broken(tool: Tool, why: str) -> BadToolOutput:
+    return BadToolOutput(f"The adapter's mapper of {tool.name} is broken: {why}")
+
+
+def _list_payload(outcome: Outcome, cursor: str | None, tool: Tool) -> bytes:
+    if not isinstance(outcome.data, list):
+        raise _broken(tool, "a list tool must give a list of records")
+    records = b",".join(_bytes(record, tool) for record in outcome.data)
+    following = b"null" if cursor is None else msgspec.json.encode(cursor)
+    count = str(len(outcome.data)).encode()
+    return b'{"result":[%b],"next_cursor":%b,"result_count":%b}' % (records, following, count)
+
+
+def _bytes(data: Any, tool: Tool) -> bytes:
+    if isinstance(data, (msgspec.Raw, bytes)):
+        return bytes(data)
+    try:
+        return msgspec.json.encode(data)
+    except (TypeError, ValueError, RecursionError, OverflowError) as error:
+        raise _broken(tool, f"its data is not JSON: {error}") from None
+
+
+def _compact(payload: bytes) -> bytes:
+    """Check and compact JSON without decoding it, so big integers and spellings survive."""
+    try:
+        compact = msgspec.json.format(payload, indent=-1)
+        compact.decode("utf-8")
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise malformed(error) from None
+    return compact

@@ -1,0 +1,148 @@
+"""Adapters × accounts × scopes → tools. The one place that decides what a grant may call.
+
+What is listed and what can be called come from the same filtered map, so they cannot differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from crossdock.accounts import Accounts
+from crossdock.adapter.load import Adapter, Binding, Toolset
+from crossdock.adapter.naming import STANDARD_METHODS
+from crossdock.errors import AdapterError, UnknownTool
+from crossdock.log import logger
+from crossdock.model import Account, Grant, Listing, Scope, Struct, Tool, Withheld
+
+_GROUPS = frozenset({"read", "write", "custom"})
+_VIEWS = 4096
+log = logger(__name__)
+
+
+class View(Struct, kw_only=True):
+    """The tools of one account under one scope, at one generation."""
+
+    account: Account
+    adapter: Adapter
+    generation: int
+    bindings: Mapping[str, Binding]
+    listing: Listing
+
+
+class Bound(Struct, kw_only=True):
+    """A tool that a grant may call, with the account it acts on."""
+
+    binding: Binding
+    account: Account
+    adapter: Adapter
+
+
+class Preview(Struct, kw_only=True):
+    """What a scope would let out, and what stays in."""
+
+    tools: tuple[Tool, ...]
+    withheld: tuple[Withheld, ...]
+    hidden: int
+
+
+class Catalog:
+    """Finds tools. Keeps filtered maps per account and scope; never any provider data."""
+
+    def __init__(self, adapters: Mapping[str, Adapter], accounts: Accounts) -> None:
+        self.adapters = adapters
+        self._accounts = accounts
+        self._views: dict[tuple[str, Scope], View] = {}
+
+    def listing(self, grant: Grant) -> Listing:
+        """Return the grant's tools, made from the documentation as it lies on disk now."""
+        account = self._accounts.get(grant.account_id)
+        self._refresh(self.adapters[account.integration])
+        return self._view(account, grant.scope).listing
+
+    def find(self, grant: Grant, name: str) -> Bound:
+        """Return a tool by its exact name. Raises UnknownTool; hidden and unknown look alike."""
+        view = self._view(self._accounts.get(grant.account_id), grant.scope)
+        binding = view.bindings.get(name)
+        if binding is None:
+            raise UnknownTool(name)
+        return Bound(binding=binding, account=view.account, adapter=view.adapter)
+
+    def preview(self, account: Account, scope: Scope) -> Preview:
+        """Return what a server with this scope would have."""
+        adapter = self.adapters[account.integration]
+        self._refresh(adapter)
+        toolset = self._toolset(adapter, account)
+        tools = [binding.tool for binding in toolset.bindings.values()]
+        kept = tuple(tool for tool in tools if permits(scope, tool))
+        return Preview(tools=kept, withheld=toolset.withheld, hidden=len(tools) - len(kept))
+
+    def words(self, account: Account) -> frozenset[str]:
+        """Return every word that `methods` may hold for this account."""
+        toolset = self._toolset(self.adapters[account.integration], account)
+        own = {binding.tool.method for binding in toolset.bindings.values()}
+        return _GROUPS | STANDARD_METHODS | own
+
+    def tags(self, account: Account) -> frozenset[str]:
+        """Return every tag that a tool of this account carries."""
+        toolset = self._toolset(self.adapters[account.integration], account)
+        return frozenset(tag for b in toolset.bindings.values() for tag in b.tool.tags)
+
+    def _refresh(self, adapter: Adapter) -> None:
+        try:
+            if adapter.refresh():
+                log.info("adapter.changed", adapter=adapter.name, generation=adapter.generation)
+        except (AdapterError, OSError) as error:
+            # The tools stay as they were: a half-saved file must not take them away.
+            log.error("adapter.broken", adapter=adapter.name, error=str(error))
+
+    def _view(self, account: Account, scope: Scope) -> View:
+        adapter = self.adapters[account.integration]
+        key = (account.id, scope)
+        view = self._views.get(key)
+        if (
+            view is not None
+            and view.generation == adapter.generation
+            and view.account.version == account.version
+        ):
+            return view
+        toolset = self._toolset(adapter, account)
+        kept = {
+            name: binding
+            for name, binding in toolset.bindings.items()
+            if permits(scope, binding.tool)
+        }
+        tools = tuple(binding.tool for binding in kept.values())
+        view = View(
+            account=account,
+            adapter=adapter,
+            generation=adapter.generation,
+            bindings=kept,
+            listing=Listing(tools=tools, rendered={}),
+        )
+        while len(self._views) >= _VIEWS:
+            del self._views[next(iter(self._views))]
+        self._views[key] = view
+        return view
+
+    def _toolset(self, adapter: Adapter, account: Account) -> Toolset:
+        settings: Mapping[str, Any] = {**adapter.defaults(), **account.settings}
+        return adapter.toolset(settings)
+
+
+def permits(scope: Scope, tool: Tool) -> bool:
+    """Tell whether a scope lets a tool out: methods AND tags."""
+    return _method_fits(scope.methods, tool) and (
+        scope.tags is None or not set(scope.tags).isdisjoint(tool.tags)
+    )
+
+
+def _method_fits(methods: tuple[str, ...] | None, tool: Tool) -> bool:
+    if methods is None:
+        return True
+    return (
+        tool.method in methods
+        or ("read" in methods and tool.effect == "read")
+        or ("write" in methods and tool.effect != "read")
+        or ("custom" in methods and tool.method not in STANDARD_METHODS)
+    )

@@ -1,0 +1,184 @@
+"""`crossdock check`, `tools` and `plugins`: what adapters offer, and what is wrong with them."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+from cyclopts import Parameter
+
+from crossdock.cli.output import Config, Json, print_json, print_table
+
+if TYPE_CHECKING:
+    from crossdock.adapter import Adapter
+    from crossdock.config import Settings
+    from crossdock.model import Scope, Tool
+    from crossdock.plugins import Plugins
+
+_CLIENT_PREFIX = len("mcp____") + 12  # what a client puts before a name, with a short server name
+
+
+def _load(config: Any) -> tuple[Settings, Plugins]:
+    from crossdock import log
+    from crossdock.config import load_settings
+    from crossdock.gateway import load_plugins
+
+    settings = load_settings(config)
+    log.configure("error", settings.log.format)
+    return settings, load_plugins(settings)
+
+
+def check(*adapters: str, config: Config = None, json: Json = False) -> int:
+    """Lint adapters: endpoints withheld for want of documentation, errors with file:line.
+
+    Exits 1 on an error. Example: `crossdock check malomo`
+    """
+    from crossdock.errors import CrossdockError
+
+    _, plugins = _load(config)
+    broken = [record for record in plugins.records() if record.error]
+    unknown = [name for name in adapters if name not in plugins.adapters]
+    if unknown and not any(name == record.name for name in unknown for record in broken):
+        known = ", ".join(sorted(plugins.adapters)) or "none"
+        raise CrossdockError(f"no adapter {unknown[0]!r} is loaded; loaded: {known}")
+    reports = [
+        _report(adapter)
+        for name, adapter in sorted(plugins.adapters.items())
+        if not adapters or name in adapters
+    ]
+    failures = [r for r in broken if not adapters or r.name in adapters]
+    if json:
+        print_json({"adapters": reports, "plugins": [msgspec.to_builtins(r) for r in failures]})
+    else:
+        for report in reports:
+            _print_report(report)
+        for record in failures:
+            print(f"{record.name}  failed to load from {record.source}\n  error     {record.error}")
+    return int(bool(failures) or any(report["errors"] for report in reports))
+
+
+def _report(adapter: Adapter) -> dict[str, Any]:
+    from crossdock.adapter.schema import compile_schema
+    from crossdock.errors import AdapterError
+
+    toolset = adapter.toolset(adapter.defaults())
+    errors = list(toolset.problems)
+    warnings = []
+    for name, binding in toolset.bindings.items():
+        try:
+            compile_schema(binding.tool.input_schema, binding.tool.source)
+        except AdapterError as error:
+            errors.append(str(error))
+        if len(name) + _CLIENT_PREFIX > 64:
+            warnings.append(
+                f"{name} has {len(name)} characters: some clients put mcp__<server>__ before it "
+                "and refuse more than 64; keep server names short"
+            )
+    return {
+        "adapter": adapter.name,
+        "tools": len(toolset.bindings),
+        "withheld": [msgspec.to_builtins(one) for one in toolset.withheld],
+        "errors": errors,
+        "warnings": warnings,
+    }
+
+
+def _print_report(report: Mapping[str, Any]) -> None:
+    withheld = len(report["withheld"])
+    print(f"{report['adapter']}  {report['tools']} tools, {withheld} withheld")
+    for one in report["withheld"]:
+        print(f"  withheld  {one['name']}   declared in {one['source']}, {one['reason']}")
+    for text in report["warnings"]:
+        print(f"  warning   {text}")
+    for text in report["errors"]:
+        print(f"  error     {text}")
+
+
+def plugins(*, config: Config = None, json: Json = False) -> int:
+    """Show what is loaded, from where, with which hooks; and what failed and why.
+
+    Example: `crossdock plugins`
+    """
+    _, loaded = _load(config)
+    records = loaded.records()
+    if json:
+        print_json([msgspec.to_builtins(record) for record in records])
+        return 0
+    rows = [
+        (
+            record.name,
+            record.version,
+            record.source,
+            "failed" if record.error else "ok",
+            record.error or ", ".join(record.hooks),
+        )
+        for record in records
+    ]
+    print_table(("plugin", "version", "from", "state", "hooks or error"), rows)
+    return 0
+
+
+def tools(
+    account_or_adapter: str,
+    *,
+    methods: Annotated[str, Parameter(help="Comma-separated, as in a server's config.")] = "",
+    tags: Annotated[str, Parameter(help="Comma-separated.")] = "",
+    config: Config = None,
+    json: Json = False,
+) -> int:
+    """Show the tools of an account (of config.toml) or an adapter, and what they cost a model.
+
+    Example: `crossdock tools malomo --methods read --tags orders`
+    """
+    from crossdock.catalog import permits
+    from crossdock.errors import CrossdockError
+    from crossdock.model import Scope
+
+    settings, loaded = _load(config)
+    account = settings.accounts.get(account_or_adapter)
+    adapter = loaded.adapters.get(account.integration if account else account_or_adapter)
+    if adapter is None:
+        known = ", ".join([*settings.accounts, *sorted(loaded.adapters)])
+        raise CrossdockError(f"{account_or_adapter!r} is no account and no adapter; known: {known}")
+    chosen = adapter.toolset({**adapter.defaults(), **(account.settings if account else {})})
+    scope: Scope = Scope(methods=_words(methods), tags=_words(tags))
+    shown = [b.tool for b in chosen.bindings.values() if permits(scope, b.tool)]
+    for problem in chosen.problems:
+        print(f"crossdock: {problem}", file=sys.stderr)
+    costs = {tool.name: tokens_of(tool) for tool in shown}
+    if json:
+        print_json([{**_summary(tool), "tokens": costs[tool.name]} for tool in shown])
+        return 0
+    rows = [(t.name, t.effect, ", ".join(t.tags), costs[t.name]) for t in shown]
+    print_table(("tool", "effect", "tags", "tokens"), rows)
+    print(f"{len(shown)} tools, about {sum(costs.values()):,} tokens in a model's context")
+    return 0
+
+
+def _words(text: str) -> tuple[str, ...] | None:
+    return tuple(word.strip() for word in text.split(",") if word.strip()) or None
+
+
+def _summary(tool: Tool) -> dict[str, Any]:
+    return {
+        "name": tool.name,
+        "title": tool.title,
+        "description": tool.description,
+        "effect": tool.effect,
+        "tags": tool.tags,
+        "endpoint": f"{tool.endpoint.verb} {tool.endpoint.path}",
+        "inputSchema": tool.input_schema,
+        "source": tool.source,
+    }
+
+
+_PIECES = re.compile(r"[A-Za-z]{1,6}|\d{1,3}|\s*[^\sA-Za-z\d]{1,3}|\s+")
+
+
+def tokens_of(tool: Tool) -> int:
+    """Estimate a tool's size in tokens of today's models (within a tenth of o200k for JSON)."""
+    text = msgspec.json.encode([tool.name, tool.description, tool.input_schema]).decode()
+    return round(len(_PIECES.findall(text)) * 0.72)

@@ -1,0 +1,84 @@
+"""`crossdock call`: one tools/call from the shell."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Annotated, Any
+
+import msgspec
+from cyclopts import Parameter
+
+from crossdock.cli.output import Json, print_json
+
+
+def call(
+    url: str,
+    tool: str,
+    *arguments: str,
+    header: Annotated[
+        list[str] | None, Parameter(help="A further header, as 'X-Api-Token: cda_…'.", negative="")
+    ] = None,
+    json: Json = False,
+) -> int:
+    """Call one tool of an MCP URL. Values are read as the tool's schema says; objects as JSON.
+
+    Exits 1 when the tool says no. Example:
+    `crossdock call "$URL" list_all_malomo_orders customer_email=sarah.smith@example.com limit=5`
+    """
+    return asyncio.run(_call(url, tool, arguments, header or [], json))
+
+
+def _arguments(pairs: tuple[str, ...], schema: dict[str, Any]) -> dict[str, Any]:
+    from crossdock.errors import CrossdockError
+
+    known = schema.get("properties", {})
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals or not name:
+            raise CrossdockError(f"{pair!r} is no argument; write NAME=VALUE")
+        found[name] = text if known.get(name, {}).get("type") == "string" else _value(text)
+    return found
+
+
+def _value(text: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return text
+
+
+async def _call(
+    url: str, tool: str, pairs: tuple[str, ...], headers: list[str], as_json: bool
+) -> int:
+    from crossdock.client import Client
+
+    async with Client(url, dict(_header(text) for text in headers)) as client:
+        listed = await client.result("tools/list", {})
+        schemas = {one["name"]: one["inputSchema"] for one in listed["tools"]}
+        arguments = _arguments(pairs, schemas.get(tool, {}))
+        result = await client.result("tools/call", {"name": tool, "arguments": arguments})
+    if as_json:
+        print_json(result)
+    else:
+        stream = sys.stderr if result.get("isError") else sys.stdout
+        for block in result["content"]:
+            print(_pretty(block.get("text", "")), file=stream)
+    return int(bool(result.get("isError")))
+
+
+def _header(text: str) -> tuple[str, str]:
+    from crossdock.errors import CrossdockError
+
+    name, colon, value = text.partition(":")
+    if not colon:
+        raise CrossdockError(f"{text!r} is no header; write 'Name: value'")
+    return name.strip(), value.strip()
+
+
+def _pretty(text: str) -> str:
+    try:
+        return msgspec.json.format(text, indent=2)
+    except msgspec.DecodeError:
+        return text

@@ -1,0 +1,174 @@
+"""`crossdock demo`: the main job without any account. Keeps nothing after exit."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+from cyclopts import Parameter
+
+from crossdock.cli.output import Json, print_json
+
+if TYPE_CHECKING:
+    from crossdock.config import Settings
+    from crossdock.gateway import Gateway
+    from crossdock.plugins import Plugins
+
+
+class Sandbox(msgspec.Struct, frozen=True, kw_only=True):
+    """A running sandbox and the accounts to open on it."""
+
+    integration: str
+    base_url: str
+    accounts: list[dict[str, Any]]
+
+
+def demo(
+    *,
+    port: Annotated[int, Parameter(help="Port of the gateway; 0 takes a free one.")] = 8787,
+    json: Json = False,
+) -> int:
+    """Start the gateway and a sandbox of every adapter that has one, and print URLs to paste.
+
+    Nothing is kept: state lies in a temporary folder until Ctrl-C. With --json one line tells
+    all, when everything is ready: {"url", "admin_token", "servers", "sandboxes"}.
+    Example: `crossdock demo --port 0 --json`
+    """
+    from crossdock import log
+
+    log.configure("warning")
+    with tempfile.TemporaryDirectory(prefix="crossdock-demo-") as folder:
+        asyncio.run(_demo(Path(folder), port, json))
+    return 0
+
+
+async def _demo(folder: Path, port: int, as_json: bool) -> None:
+    from crossdock.access.tokens import mint
+    from crossdock.app import Listener, until_told
+    from crossdock.config import LogSettings, Settings, UpstreamSettings
+    from crossdock.gateway import Gateway, load_plugins
+    from crossdock.secrets import MasterKey
+
+    settings = Settings(
+        folder=folder,
+        upstream=UpstreamSettings(allow_private=["127.0.0.1/32"]),
+        log=LogSettings(level="warning"),
+    )
+    async with AsyncExitStack() as stack:
+        plugins = await asyncio.to_thread(load_plugins, settings)
+        sandboxes = await _start_sandboxes(plugins, stack)
+        gateway = await Gateway.open(
+            settings, plugins=plugins, master=MasterKey.for_this_process(), serving=True
+        )
+        listener = Listener(gateway)
+        stack.push_async_callback(listener.close)
+        admin_token = mint("api")
+        gateway.accept_admin(admin_token)
+        url = await listener.start(settings.server.host, port)
+        servers = await _make_servers(gateway, sandboxes, url)
+        ready = {
+            "url": url,
+            "admin_token": admin_token,
+            "servers": servers,
+            "sandboxes": [
+                {"integration": one.integration, "base_url": one.base_url} for one in sandboxes
+            ],
+        }
+        if as_json:
+            print_json(ready)
+        else:
+            print(_page(ready), flush=True)
+        await until_told()
+
+
+async def _start_sandboxes(plugins: Plugins, stack: AsyncExitStack) -> list[Sandbox]:
+    from aiohttp import web
+
+    found = []
+    for name, adapter in sorted(plugins.adapters.items()):
+        if adapter.sandbox is None:
+            continue
+        runner = web.AppRunner(adapter.sandbox.create_app(), access_log=None)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        site = web.TCPSite(runner, "127.0.0.1", 0, shutdown_timeout=1)
+        await site.start()
+        base_url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        found.append(
+            Sandbox(
+                integration=name, base_url=base_url, accounts=adapter.sandbox.accounts(base_url)
+            )
+        )
+    return found
+
+
+async def _make_servers(
+    gateway: Gateway, sandboxes: list[Sandbox], url: str
+) -> list[dict[str, str]]:
+    from crossdock.access.gate import Caller
+    from crossdock.control import NewServer
+    from crossdock.model import Account, Secret
+
+    actor = Caller(id="demo", name="demo", role="owner")
+    servers = []
+    for sandbox in sandboxes:
+        for number, given in enumerate(sandbox.accounts, 1):
+            suffix = f"-{number}" if number > 1 else ""
+            account = Account(
+                id=f"demo-{sandbox.integration}{suffix}",
+                integration=sandbox.integration,
+                name=given["name"],
+                settings=given["settings"],
+                credentials={name: Secret(value) for name, value in given["credentials"].items()},
+            )
+            gateway.accounts.put(account)
+            new = NewServer(name=f"{given['name']} (demo)")
+            issued = await gateway.control.create_server(account.id, new, actor)
+            servers.append(
+                {
+                    "integration": sandbox.integration,
+                    "account_id": account.id,
+                    "url": f"{url}/mcp/{issued.token}",
+                }
+            )
+    return servers
+
+
+_CURL = """curl -s '{url}' -H 'Content-Type: application/json' \\
+  -d '{{"jsonrpc":"2.0","id":1,"method":"tools/list"}}'"""
+
+
+def _page(ready: dict[str, Any]) -> str:
+    lines = ["crossdock is up. Nothing here is real, and nothing is kept after Ctrl-C.", ""]
+    for server in ready["servers"]:
+        lines += [f"MCP server for {server['integration']} (paste this URL into an MCP client):"]
+        lines += [f"  {server['url']}", ""]
+    if ready["servers"]:
+        first = ready["servers"][0]
+        name = first["integration"]
+        url = first["url"]
+        lines += [
+            "Claude Code:",
+            f"  claude mcp add --transport http {name} {url}",
+            "",
+            "Claude Desktop (claude_desktop_config.json):",
+            '  {"mcpServers": {"%s": {"command": "npx", "args": ["-y", "mcp-remote", "%s"]}}}'
+            % (name, url),
+            "",
+            "Cursor (~/.cursor/mcp.json):",
+            '  {"mcpServers": {"%s": {"url": "%s"}}}' % (name, url),
+            "",
+            "Any shell:",
+            *(f"  {line}" for line in _CURL.format(url=url).splitlines()),
+            "",
+        ]
+    lines += [
+        f"Admin API:  {ready['url']}/integrated-account/…  with Authorization: Bearer "
+        f"{ready['admin_token']}",
+        "Ctrl-C ends the demo.",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,234 @@
+"""config.toml → Settings. Unknown keys are refused by name, literal secrets with the remedy.
+
+Nothing is read from the environment except through `env:` references.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from crossdock.errors import ConfigError
+
+REFERENCE = re.compile(r"[a-z][a-z0-9+.-]*:.+")
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Seconds = Annotated[float, msgspec.Meta(gt=0)]
+
+
+class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Base of the sections of config.toml."""
+
+
+class ServerSettings(Section, kw_only=True):
+    """[server]: where to listen and which hosts and pages may speak."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8787
+    public_url: str = ""
+    allowed_hosts: list[str] = []
+    allowed_origins: list[str] = []
+    trusted_proxies: list[str] = []
+    workers: Count = 1
+
+
+class AdminSettings(Section, kw_only=True):
+    """[admin]: an owner token besides those in the store."""
+
+    token: str = ""
+
+
+class StoreSettings(Section, kw_only=True):
+    """[store]: where servers and accounts are kept."""
+
+    url: str = "sqlite:///state/crossdock.db"
+
+
+class BusSettings(Section, kw_only=True):
+    """[bus]: messages between processes."""
+
+    url: str = ""
+
+
+class SecretsSettings(Section, kw_only=True):
+    """[secrets]: the master key."""
+
+    key: str = "file:state/master.key"
+
+
+class UpstreamSettings(Section, kw_only=True):
+    """[upstream]: which private networks a provider may lie in."""
+
+    allow_private: list[str] = []
+
+
+class LimitSettings(Section, kw_only=True):
+    """[limits]: each is enforced, and none is silent."""
+
+    body_bytes: Count = 1024 * 1024
+    admin_body_bytes: Count = 256 * 1024
+    read_seconds: Seconds = 60.0
+    write_seconds: Seconds = 90.0
+    lock_wait_seconds: Seconds = 10.0
+    upstream_connect_seconds: Seconds = 5.0
+    upstream_idle_seconds: Seconds = 15.0
+    upstream_total_seconds: Seconds = 30.0
+    upstream_answer_bytes: Count = 8 * 1024 * 1024
+    upstream_connections: Count = 64
+    calls_per_server: Count = 64
+    calls_in_all: Count = 512
+    keepalive_seconds: Seconds = 75.0
+    shutdown_seconds: Seconds = 25.0
+
+
+class PluginSettings(Section, kw_only=True):
+    """[plugins]: what is loaded."""
+
+    folder: str = "plugins"
+    disabled: list[str] = []
+    only: list[str] = []
+    strict: bool = False
+
+
+class LogSettings(Section, kw_only=True):
+    """[log]."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "json", "console"] = "auto"
+
+
+class AccountSettings(Section, kw_only=True):
+    """[accounts.<id>]: an integrated account kept as a file."""
+
+    integration: str
+    name: str = ""
+    settings: dict[str, Any] = {}
+    credentials: dict[str, str] = {}
+
+
+class Settings(Section, kw_only=True):
+    """config.toml, checked. `folder` is what relative paths count from."""
+
+    server: ServerSettings = ServerSettings()
+    admin: AdminSettings = AdminSettings()
+    store: StoreSettings = StoreSettings()
+    bus: BusSettings = BusSettings()
+    secrets: SecretsSettings = SecretsSettings()
+    upstream: UpstreamSettings = UpstreamSettings()
+    limits: LimitSettings = LimitSettings()
+    plugins: PluginSettings = PluginSettings()
+    log: LogSettings = LogSettings()
+    accounts: dict[str, AccountSettings] = {}
+    folder: Path = Path()
+
+
+def load_settings(path: Path | None) -> Settings:
+    """Read config.toml. Without a path `./config.toml` is read if it is there.
+
+    Raises ConfigError naming the file and the key.
+    """
+    if path is None:
+        path = Path("config.toml")
+        if not path.exists():
+            return Settings(folder=Path.cwd())
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file; leave --config out to run on defaults") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from None
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: {error}") from None
+    if "folder" in raw:
+        raise ConfigError(f"{path}: unknown key `folder`")
+    try:
+        settings = msgspec.convert(raw, Settings)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{path}: {_explain(str(error), raw)}") from None
+    settings = msgspec.structs.replace(settings, folder=path.resolve().parent)
+    check_settings(settings, str(path))
+    return settings
+
+
+def _explain(reason: str, raw: dict[str, Any]) -> str:
+    words, _, place = reason.partition(" - at `$")
+    names = re.findall(r"\.(\w+)|\[\.\.\.\]", place)
+    where = ".".join(name for name in names if name)
+    if place.startswith(".accounts[...]"):
+        where = where.replace("accounts", f"accounts.{_guilty(raw)}", 1)
+    if unknown := re.search(r"unknown field `(\S+)`", words):
+        key = unknown.group(1)
+        known = _fields(where)
+        near = difflib.get_close_matches(key, known, 1)
+        hint = f"; did you mean `{near[0]}`?" if near else ""
+        return f"unknown key `{where + '.' if where else ''}{key}`{hint}"
+    return f"`{where}`: {words[0].lower()}{words[1:]}"
+
+
+def _guilty(raw: dict[str, Any]) -> str:
+    for name, table in raw["accounts"].items():
+        try:
+            msgspec.convert(table, AccountSettings)
+        except msgspec.ValidationError:
+            return str(name)
+    return "<id>"
+
+
+def _fields(where: str) -> list[str]:
+    section = where.partition(".")[0]
+    if section == "accounts":
+        return list(AccountSettings.__struct_fields__)
+    if not section:
+        return [name for name in Settings.__struct_fields__ if name != "folder"]
+    kind = type(getattr(Settings(), section, None))
+    return list(getattr(kind, "__struct_fields__", ()))
+
+
+def check_settings(settings: Settings, source: str) -> None:
+    """Refuse what cannot work or must not be. Raises ConfigError."""
+    if settings.server.workers > 1 or settings.bus.url:
+        raise ConfigError(
+            f"{source}: one process serves for now; set server.workers = 1 and leave bus.url empty"
+        )
+    _reference(source, "admin.token", settings.admin.token, "env:CROSSDOCK_ADMIN_TOKEN")
+    _reference(source, "secrets.key", settings.secrets.key, "file:state/master.key")
+    for name, account in settings.accounts.items():
+        for field, value in account.credentials.items():
+            example = f"env:{name}_{field}".upper().replace("-", "_").replace("ENV:", "env:")
+            _reference(source, f"accounts.{name}.credentials.{field}", value, example)
+    networks(settings.upstream.allow_private, source, "upstream.allow_private")
+    networks(settings.server.trusted_proxies, source, "server.trusted_proxies")
+    url = settings.server.public_url
+    if url and not re.fullmatch(r"https?://[^/?#\s]+(/[^?#\s]*)?", url):
+        raise ConfigError(f"{source}: server.public_url must be an origin, as https://gw.example.com")
+
+
+def _reference(source: str, key: str, value: str, example: str) -> None:
+    if value and not REFERENCE.fullmatch(value):
+        raise ConfigError(
+            f'{source}: {key} holds a literal secret; write a reference, as "{example}", '
+            "and keep the secret there"
+        )
+
+
+def networks(
+    texts: list[str], source: str, key: str
+) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    """Parse CIDRs. Raises ConfigError."""
+    found = []
+    for text in texts:
+        try:
+            found.append(ipaddress.ip_network(text))
+        except ValueError:
+            raise ConfigError(
+                f'{source}: {key}: {text!r} is not a network, as "10.0.0.0/8"'
+            ) from None
+    return found

@@ -1,0 +1,304 @@
+"""An opened account: signs, sends once, renews a token, reads refusals.
+
+The one exception to "sent once" is here: a 401 with a renewable credential is renewed once and
+the request replayed once, because a 401 was not executed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+from yarl import URL
+
+from crossdock.adapter.bodies import decode
+from crossdock.adapter.failures import clean, read_failure, read_rate
+from crossdock.adapter.load import Adapter
+from crossdock.errors import ConfigError, UpstreamFailure
+from crossdock.locks import Locks
+from crossdock.log import redactor
+from crossdock.model import (
+    Account,
+    RateLimit,
+    Renewal,
+    UpstreamReply,
+    UpstreamRequest,
+    Vault,
+)
+from crossdock.upstream import Exchange, Upstream, query_string
+
+_EARLY = 60.0  # renew this long before a token's end, or at four fifths of a short life
+_UNSAID = 300.0
+_REMEMBERED = 1000
+
+
+class Measured:
+    """Counts the requests of one call."""
+
+    __slots__ = ("rate", "requests", "seconds", "status", "wrote")
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.seconds = 0.0
+        self.status: int | None = None
+        self.rate: RateLimit | None = None
+        self.wrote = False
+
+
+class Connection:
+    """One account's line to its provider."""
+
+    def __init__(
+        self,
+        account: Account,
+        adapter: Adapter,
+        upstream: Upstream,
+        locks: Locks,
+        vault: Vault,
+        lock_wait: float,
+    ) -> None:
+        self.account = account
+        self.adapter = adapter
+        self.generation = adapter.generation
+        self.settings: Mapping[str, Any] = {**adapter.defaults(), **account.settings}
+        self._upstream = upstream
+        self._locks = locks
+        self._vault = vault
+        self._lock_wait = lock_wait
+        self._credentials = {name: s.reveal() for name, s in account.credentials.items()}
+        self._base = _base_url(str(self.settings["base_url"]), account.id)
+        # The lock belongs to the shop, not to the account's id: two accounts may share a shop.
+        shop = [str(self._base), sorted(self._credentials.items())]
+        self._shop = hashlib.sha256(msgspec.json.encode(shop)).hexdigest()
+        self._fixed = {"Content-Type": "application/json", **adapter.manifest.headers}
+        self._signed_headers: dict[str, str] = {}
+        self._signed_query: tuple[tuple[str, str], ...] = ()
+        self._token: str | None = None
+        self._token_ends = 0.0
+        self._recalled = False
+        self._renewing: asyncio.Task[None] | None = None
+        self._remembered: dict[str, tuple[float, Any]] = {}
+        if not adapter.auth.renews:
+            self._sign()
+
+    def _sign(self) -> None:
+        headers, query = self.adapter.auth.sign(self._credentials, self.settings, self._token)
+        self._signed_headers = {**self._fixed, **dict(headers)}
+        self._signed_query = query
+
+    # --- requests ----------------------------------------------------------------------------
+
+    async def send(self, request: UpstreamRequest, measured: Measured) -> UpstreamReply:
+        """Send once. Raises UpstreamFailure for everything but a 2xx answer."""
+        if self.adapter.auth.renews and time.monotonic() >= self._token_ends:
+            await self._renewed()
+        token = self._token
+        exchange = await self._exchange(request, measured)
+        if exchange.status == 401 and self.adapter.auth.renews:
+            if self._token == token:  # nobody renewed it meanwhile
+                self._token_ends = 0.0
+            await self._renewed()
+            exchange = await self._exchange(request, measured)
+        return self._reply(exchange, measured)
+
+    async def _exchange(self, request: UpstreamRequest, measured: Measured) -> Exchange:
+        url = self._url(request)
+        headers: Mapping[str, str] = self._signed_headers
+        if request.headers:
+            headers = {**headers, **dict(request.headers)}
+        measured.requests += 1
+        if request.verb != "GET":
+            measured.wrote = True
+        started = time.monotonic()
+        try:
+            exchange = await self._upstream.send(request.verb, url, headers, request.body)
+        except UpstreamFailure as failure:
+            measured.status = failure.status
+            raise
+        finally:
+            measured.seconds += time.monotonic() - started
+        measured.status = exchange.status
+        return exchange
+
+    def _url(self, request: UpstreamRequest) -> URL:
+        if not request.path.startswith("/") or "?" in request.path or "#" in request.path:
+            raise ValueError("a request path starts with / and holds no ? or #")
+        target = f"{self._base}{request.path}"
+        pairs = (*request.query, *self._signed_query)
+        if pairs:
+            target = f"{target}?{query_string(pairs)}"
+        url = URL(target, encoded=True)
+        if url.raw_path != f"{self._base.raw_path.rstrip('/')}{request.path}":
+            raise ValueError("a request path must not leave the adapter's base_url")
+        return url
+
+    def _reply(self, exchange: Exchange, measured: Measured) -> UpstreamReply:
+        failures = self.adapter.manifest.failures
+        if not 200 <= exchange.status < 300:
+            failure = read_failure(exchange.status, exchange.headers, exchange.body, failures)
+            measured.rate = failure.rate
+            raise self._cleaned(failure)
+        rate = read_rate(exchange.headers, failures.rate_limit)
+        measured.rate = rate
+        kind = exchange.headers.get("content-type", "")
+        if exchange.body and kind.startswith("text/html"):
+            raise UpstreamFailure(
+                "upstream_malformed",
+                "The provider answered an HTML page where JSON belongs. "
+                "Check the account's base_url.",
+                status=exchange.status,
+                rate=rate,
+            )
+        return UpstreamReply(
+            status=exchange.status, headers=exchange.headers, body=exchange.body, rate=rate
+        )
+
+    @staticmethod
+    def _cleaned(failure: UpstreamFailure) -> UpstreamFailure:
+        """A provider may echo a credential; nobody else may see it."""
+        failure.args = (redactor.clean(str(failure)),)
+        return failure
+
+    # --- tokens ------------------------------------------------------------------------------
+
+    async def _renewed(self) -> None:
+        """Wait for the one renewal under way, or start it."""
+        if self._renewing is None:
+            self._renewing = asyncio.create_task(self._renew())
+            self._renewing.add_done_callback(self._renewal_done)
+        await asyncio.shield(self._renewing)
+
+    def _renewal_done(self, task: asyncio.Task[None]) -> None:
+        self._renewing = None
+        if not task.cancelled():
+            task.exception()  # everyone who waited has it; asyncio need not report it again
+
+    async def _renew(self) -> None:
+        if not self._recalled:
+            configured = self.account.credentials
+            current = await self._vault.current(self.account.id, configured)
+            self._credentials.update({name: s.reveal() for name, s in current.items()})
+            self._recalled = True
+        started = time.monotonic()
+        renewal = await self.adapter.auth.renew(self._credentials, self.settings, self)
+        await self._take(renewal, started)
+
+    async def _take(self, renewal: Renewal, started: float) -> None:
+        if renewal.changed:
+            await self._vault.keep(self.account.id, self.account.credentials, renewal.changed)
+            redactor.learn(renewal.changed.values())
+        redactor.learn([renewal.token])
+        self._credentials.update(renewal.changed)
+        life = _UNSAID if renewal.expires_in is None else renewal.expires_in
+        self._token = renewal.token
+        self._token_ends = started + max(life * 0.8, life - _EARLY)
+        self._sign()
+
+    async def post(
+        self, url: str, *, form: Mapping[str, str] | None = None, json: Any = None
+    ) -> UpstreamReply:
+        """POST to the token endpoint. Raises UpstreamFailure for everything but a 2xx answer."""
+        if form is not None:
+            body = query_string(list(form.items())).encode()
+            kind = "application/x-www-form-urlencoded"
+        else:
+            body, kind = msgspec.json.encode(json), "application/json"
+        headers = {"Content-Type": kind, "Accept": "application/json"}
+        exchange = await self._upstream.send("POST", URL(url), headers, body)
+        if not 200 <= exchange.status < 300:
+            raise self._cleaned(_token_failure(exchange, self.adapter))
+        return UpstreamReply(status=exchange.status, headers=exchange.headers, body=exchange.body)
+
+    # --- what a mapper needs besides ---------------------------------------------------------
+
+    @asynccontextmanager
+    async def exclusive(self, key: str) -> AsyncIterator[None]:
+        """Hold this shop's lock of `key`."""
+        async with self._locks.hold("shop", self._shop, key, wait=self._lock_wait):
+            yield
+
+    async def remember(self, key: str, ttl: float, make: Callable[[], Awaitable[Any]]) -> Any:
+        """Return what `make` gave less than `ttl` seconds ago; one maker at a time."""
+        found = self._fresh(key)
+        if found is not None:
+            return found[1]
+        async with self._locks.hold("remember", self._shop, key, wait=self._lock_wait):
+            found = self._fresh(key)
+            if found is None:
+                found = (time.monotonic() + ttl, await make())
+                while len(self._remembered) >= _REMEMBERED:
+                    del self._remembered[next(iter(self._remembered))]
+                self._remembered[key] = found
+            return found[1]
+
+    def _fresh(self, key: str) -> tuple[float, Any] | None:
+        found = self._remembered.get(key)
+        if found is not None and found[0] > time.monotonic():
+            return found
+        self._remembered.pop(key, None)
+        return None
+
+
+class CallContext:
+    """The Context of one call."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.measured = Measured()
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The account's settings, defaults included."""
+        return self._connection.settings
+
+    async def send(self, request: UpstreamRequest) -> UpstreamReply:
+        """Send once. Raises UpstreamFailure for everything but a 2xx answer."""
+        return await self._connection.send(request, self.measured)
+
+    async def fetch(self, path: str, **query: str) -> Any:
+        """GET `path` and decode the JSON answer."""
+        request = UpstreamRequest(verb="GET", path=path, query=tuple(query.items()))
+        return decode((await self.send(request)).body)
+
+    def exclusive(self, key: str) -> Any:
+        """Serialise a read-modify-write on this shop."""
+        return self._connection.exclusive(key)
+
+    async def remember(self, key: str, ttl: float, make: Callable[[], Awaitable[Any]]) -> Any:
+        """Keep ids and names of this account for `ttl` seconds."""
+        return await self._connection.remember(key, ttl, make)
+
+
+def _base_url(text: str, account: str) -> URL:
+    try:
+        url = URL(text.rstrip("/"))
+    except ValueError:
+        url = URL()
+    if url.scheme not in ("https", "http") or not url.host or url.query_string or url.fragment:
+        raise ConfigError(
+            f"account {account}: settings.base_url must be an https URL without query, "
+            'as "https://api.example.com/v2"'
+        )
+    if url.user or url.password:
+        raise ConfigError(f"account {account}: settings.base_url must not hold a password")
+    return url
+
+
+def _token_failure(exchange: Exchange, adapter: Adapter) -> UpstreamFailure:
+    failure = read_failure(
+        exchange.status, exchange.headers, exchange.body, adapter.manifest.failures
+    )
+    try:
+        answer = decode(exchange.body)
+    except UpstreamFailure:
+        return failure
+    if isinstance(answer, dict):
+        words = answer.get("error_description") or answer.get("error")
+        if isinstance(words, str) and words:
+            failure.args = (clean(words),)
+    return failure

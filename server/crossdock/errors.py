@@ -1,0 +1,188 @@
+"""The exception tree. Each class knows its `kind`; none knows the wire."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from crossdock.model import NO_RATE_LIMIT, RateLimit
+
+
+class CrossdockError(Exception):
+    """Root of everything that crossdock raises on purpose. `str()` is fit to be shown."""
+
+    kind = "internal"
+
+
+# --- start-up --------------------------------------------------------------------------------
+
+
+class ConfigError(CrossdockError):
+    """The configuration cannot be used; the text names the file or key and the remedy."""
+
+    kind = "config"
+
+
+class AdapterError(CrossdockError):
+    """An adapter's files are wrong; the text begins with file:line."""
+
+    kind = "adapter"
+
+
+class PluginError(CrossdockError):
+    """A plugin cannot be loaded; the text names it."""
+
+    kind = "plugin"
+
+
+class StoreError(CrossdockError):
+    """The store cannot be used; the text names the remedy."""
+
+    kind = "store"
+
+
+# --- at the door -----------------------------------------------------------------------------
+
+
+class Refused(CrossdockError):
+    """A request that may not pass. `status` is the HTTP status."""
+
+    kind = "refused"
+
+    def __init__(self, status: int, message: str, *, challenge: bool = False) -> None:
+        super().__init__(message)
+        self.status = status
+        self.challenge = challenge
+
+
+class Rejected(CrossdockError):
+    """An admin request that cannot be done. `error` is the word for scripts."""
+
+    kind = "rejected"
+
+    def __init__(
+        self, status: int, error: str, message: str, details: dict[str, Any] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.error = error
+        self.details = details
+
+
+class ProtocolError(CrossdockError):
+    """A message that MCP does not allow, with its JSON-RPC code and HTTP status."""
+
+    kind = "protocol"
+
+    def __init__(
+        self, code: int, message: str, *, status: int = 200, data: dict[str, Any] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.status = status
+        self.data = data
+
+
+class UnknownTool(CrossdockError):
+    """No such tool for this grant: unknown, hidden and withheld look alike."""
+
+    kind = "unknown_tool"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Unknown tool: {name}")
+
+
+# --- tools -----------------------------------------------------------------------------------
+
+
+class ToolFailure(CrossdockError):
+    """A call that failed in a way its caller can act on: becomes a result with `isError`."""
+
+    kind = "internal"
+    retryable = False
+
+    def details(self) -> dict[str, Any]:
+        """Return what stands beside kind, message and retryable in the error object."""
+        return {}
+
+
+class InvalidArguments(ToolFailure):
+    """An argument is wrong; nothing was sent. `argument` is its name as the model wrote it."""
+
+    kind = "invalid_arguments"
+
+    def __init__(self, argument: str, why: str) -> None:
+        super().__init__(f"{argument}: {why}" if argument else why)
+        self.argument = argument
+
+    def details(self) -> dict[str, Any]:
+        return {"argument": self.argument} if self.argument else {}
+
+
+class Busy(ToolFailure):
+    """Others hold what this call needs; nothing was sent."""
+
+    kind = "busy"
+    retryable = True
+
+
+class Conflict(ToolFailure):
+    """The record is not as the caller believed; nothing was written unless the text says so."""
+
+    kind = "conflict"
+
+    def __init__(self, message: str, **details: Any) -> None:
+        super().__init__(message)
+        self._details = details
+
+    def details(self) -> dict[str, Any]:
+        return self._details
+
+
+class WriteOutcomeUnknown(Conflict):
+    """A write was sent and nobody can say whether it was carried out."""
+
+    kind = "write_outcome_unknown"
+
+
+class WriteNotVerified(Conflict):
+    """The provider accepted a write, but reading back does not show it."""
+
+    kind = "write_not_verified"
+
+
+class BadToolOutput(ToolFailure):
+    """A mapper returned what cannot be sent."""
+
+    kind = "bad_tool_output"
+
+
+class UpstreamFailure(ToolFailure):
+    """The provider said no, or nothing that can be used.
+
+    `kind` is one of upstream_rejected, not_found, forbidden, unauthenticated, rate_limited,
+    conflict, upstream_error, upstream_timeout, upstream_unreachable, upstream_malformed,
+    upstream_too_large, upstream_redirect. `status` is the provider's, None if there was none.
+    `sent` says whether the request may have reached the provider.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        message: str,
+        *,
+        status: int | None = None,
+        rate: RateLimit = NO_RATE_LIMIT,
+        retryable: bool = False,
+        sent: bool = True,
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.status = status
+        self.rate = rate
+        self.retryable = retryable
+        self.sent = sent
+
+    @property
+    def rejected(self) -> bool:
+        """Whether the provider certainly did not carry the request out."""
+        return not self.sent or (self.status is not None and 400 <= self.status < 500)

@@ -1,0 +1,196 @@
+"""Plugins: entry points and the drop-in folder through one door, with blame and isolation.
+
+Built-in behaviour comes through the same door as a stranger's. A plugin that fails is reported
+by name and skipped; the rest serves.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+
+import msgspec
+import pluggy
+
+from crossdock import hookspecs
+from crossdock.adapter.load import Adapter
+from crossdock.config import PluginSettings
+from crossdock.errors import ConfigError, CrossdockError, PluginError
+from crossdock.log import logger
+from crossdock.model import CallEvent, Struct
+
+GROUP = "crossdock"
+log = logger(__name__)
+
+
+class PluginRecord(Struct, kw_only=True):
+    """A plugin as `crossdock plugins` shows it. `error` is empty when it works."""
+
+    name: str
+    source: str
+    version: str = ""
+    hooks: tuple[str, ...] = ()
+    adapters: tuple[str, ...] = ()
+    error: str = ""
+
+
+class Plugins:
+    """All plugins of one application."""
+
+    def __init__(self, settings: PluginSettings, folder: Path) -> None:
+        self._settings = settings
+        self._folder = folder / settings.folder
+        self._manager = pluggy.PluginManager("crossdock")
+        self._manager.add_hookspecs(hookspecs)
+        self._records: dict[str, PluginRecord] = {}
+        self.adapters: dict[str, Adapter] = {}
+
+    def add(self, plugin: object, name: str) -> None:
+        """Register a built-in plugin."""
+        self._register(plugin, name, "built in", "")
+
+    def load(self) -> None:
+        """Load everything, then gather the adapters.
+
+        Raises PluginError under `[plugins] strict`, ConfigError for an unsafe folder.
+        """
+        for name, source, version, load in [*self._entry_points(), *self._dropped_in()]:
+            if not self._wanted(name):
+                continue
+            try:
+                self._register(load(), name, source, version)
+            except BaseException as error:  # a plugin may even call sys.exit at import
+                self._broken(name, source, version, error)
+        self._gather()
+
+    def _wanted(self, name: str) -> bool:
+        settings = self._settings
+        return name not in settings.disabled and (not settings.only or name in settings.only)
+
+    def _entry_points(self) -> Iterator[tuple[str, str, str, Callable[[], object]]]:
+        for point in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda p: p.name):
+            dist = point.dist
+            source = dist.name if dist else point.value
+            yield point.name, source, dist.version if dist else "", point.load
+
+    def _dropped_in(self) -> Iterator[tuple[str, str, str, Callable[[], object]]]:
+        if not self._folder.is_dir():
+            return
+        _refuse_writable(self._folder)
+        for path in sorted(self._folder.iterdir()):
+            if path.name.startswith((".", "_")):
+                continue
+            entry = path / "__init__.py" if path.is_dir() else path
+            if entry.suffix == ".py" and entry.is_file():
+                name = path.stem
+                yield name, str(path), "", lambda n=name, e=entry: _import(n, e)  # type: ignore[misc]
+
+    def _register(self, plugin: object, name: str, source: str, version: str) -> None:
+        if self._manager.has_plugin(name):
+            raise PluginError(f"another plugin is called {name!r}: {self._records[name].source}")
+        self._manager.register(plugin, name=name)
+        try:
+            self._manager.check_pending()
+        except pluggy.PluginValidationError as error:
+            self._manager.unregister(name=name)
+            raise PluginError(str(error)) from None
+        hooks = tuple(caller.name for caller in self._manager.get_hookcallers(plugin) or ())
+        self._records[name] = PluginRecord(name=name, source=source, version=version, hooks=hooks)
+
+    def _gather(self) -> None:
+        owners: dict[str, str] = {}
+        clashes: set[str] = set()
+        for impl in self._manager.hook.crossdock_adapters.get_hookimpls():
+            record = self._records[impl.plugin_name]
+            try:
+                found = list(impl.function() or ())
+                for adapter in found:
+                    if not isinstance(adapter, Adapter):
+                        raise PluginError(
+                            f"crossdock_adapters gave {type(adapter).__name__}; "
+                            "yield what load_adapter returns"
+                        )
+            except BaseException as error:
+                self._broken(impl.plugin_name, record.source, record.version, error)
+                continue
+            for adapter in found:
+                if adapter.name in owners:
+                    clashes.add(adapter.name)
+                    self._clash(adapter.name, owners[adapter.name], impl.plugin_name)
+                else:
+                    owners[adapter.name] = impl.plugin_name
+                    self.adapters[adapter.name] = adapter
+            names = tuple(adapter.name for adapter in found)
+            if not self._records[impl.plugin_name].error:
+                self._records[impl.plugin_name] = msgspec.structs.replace(
+                    record, adapters=names
+                )
+        for name in clashes:
+            self.adapters.pop(name, None)
+
+    def _clash(self, adapter: str, first: str, second: str) -> None:
+        error = PluginError(f"adapter {adapter!r} comes from both {first} and {second}")
+        for name in (first, second):
+            record = self._records[name]
+            self._broken(name, record.source, record.version, error)
+
+    def _broken(self, name: str, source: str, version: str, error: BaseException) -> None:
+        told = isinstance(error, CrossdockError)
+        text = str(error) if told else f"{type(error).__name__}: {error}"
+        known = self._records.get(name)
+        key = name if known is None or known.source == source else f"{name} ({source})"
+        self._records[key] = PluginRecord(name=name, source=source, version=version, error=text)
+        log.error("plugin.broken", plugin=name, source=source, error=text, exc_info=not told and error)
+        if self._settings.strict:
+            raise PluginError(f"plugin {name} ({source}): {text}") from error
+
+    def records(self) -> tuple[PluginRecord, ...]:
+        """Return what is loaded and what failed, in loading order."""
+        return tuple(self._records.values())
+
+    def resolve_secret(self, scheme: str, reference: str) -> str | None:
+        """Ask the plugins for a secret; blocking. None: no plugin knows the scheme."""
+        found: str | None = self._manager.hook.crossdock_resolve_secret(
+            scheme=scheme, reference=reference
+        )
+        return found
+
+    def call_finished(self, event: CallEvent) -> None:
+        """Tell every observer; one that raises is logged and ignored."""
+        for impl in self._manager.hook.crossdock_call_finished.get_hookimpls():
+            try:
+                impl.function(event) if impl.argnames else impl.function()
+            except Exception as error:
+                log.error("plugin.hook_failed", plugin=impl.plugin_name, exc_info=error)
+
+
+def _import(name: str, entry: Path) -> ModuleType:
+    module_name = f"crossdock_local_{name}"
+    is_package = entry.name == "__init__.py"
+    spec = importlib.util.spec_from_file_location(
+        module_name, entry, submodule_search_locations=[str(entry.parent)] if is_package else None
+    )
+    if spec is None or spec.loader is None:
+        raise PluginError(f"{entry} cannot be imported")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[module_name]
+        raise
+    return module
+
+
+def _refuse_writable(folder: Path) -> None:
+    if os.name == "posix" and folder.stat().st_mode & stat.S_IWOTH:
+        raise ConfigError(
+            f"{folder} may be written by everyone, and its code runs with the gateway's rights; "
+            f"run `chmod o-w {folder}`"
+        )

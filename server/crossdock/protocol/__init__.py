@@ -1,0 +1,1 @@
+"""MCP without HTTP: bytes in, Reply out. Never imports aiohttp."""

@@ -1,0 +1,169 @@
+"""Answers and failures → MCP results of a revision, and rate-limit headers.
+
+Provider bytes are spliced in as they are: escaped once as text, never decoded and encoded again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from crossdock import __version__
+from crossdock.errors import ToolFailure, UpstreamFailure
+from crossdock.model import Answer, Listing, RateLimit, ResultFormat, Tool
+from crossdock.protocol.versions import SUPPORTED, Revision
+
+SERVER_INFO = {"name": "crossdock", "title": "crossdock", "version": __version__}
+_MODERN_META = b',"_meta":{"io.modelcontextprotocol/serverInfo":%b}' % msgspec.json.encode(
+    SERVER_INFO
+)
+_CAPABILITIES: dict[str, Any] = {"tools": {}}
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+def envelope(revision: Revision, members: bytes) -> bytes:
+    """Close a result: the newest revision adds its type and who answered."""
+    if revision.modern:
+        return b'{"resultType":"complete",%b%b}' % (members, _MODERN_META)
+    return b"{%b}" % members
+
+
+# --- tools/call ------------------------------------------------------------------------------
+
+
+def answer(answer: Answer, format: ResultFormat, revision: Revision) -> bytes:
+    """Return the result of a successful call."""
+    content: list[bytes] = []
+    if format != "structured" or not revision.structured:
+        content.append(_text(answer.payload.decode()))
+    if answer.notes:
+        content.append(_text(msgspec.json.encode({"notes": answer.notes}).decode()))
+    members = b'"content":[%b],"isError":false' % b",".join(content)
+    if format != "text" and revision.structured:
+        payload = answer.payload
+        if payload[:1] != b"{":
+            payload = b'{"result":%b}' % payload
+        members += b',"structuredContent":%b' % payload
+    return envelope(revision, members)
+
+
+def failure(failure: ToolFailure, request_id: str, revision: Revision) -> bytes:
+    """Return the result of a failed call: words a model can act on, and the same as data."""
+    error: dict[str, Any] = {
+        "kind": failure.kind,
+        "message": str(failure),
+        "retryable": failure.retryable,
+        "upstream_status": getattr(failure, "status", None),
+        "request_id": request_id,
+        **failure.details(),
+    }
+    if isinstance(failure, UpstreamFailure) and failure.kind == "rate_limited":
+        rate = failure.rate
+        error["retry_after_seconds"] = wait_of(rate)
+        error["ratelimit"] = {
+            "limit": rate.limit,
+            "remaining": rate.remaining,
+            "reset": rate.reset,
+        }
+    encoded = msgspec.json.encode({"error": error})
+    members = b'"content":[%b],"isError":true' % _text(encoded.decode())
+    if revision.structured:
+        members += b',"structuredContent":%b' % encoded
+    return envelope(revision, members)
+
+
+def _text(text: str) -> bytes:
+    return b'{"type":"text","text":%b}' % msgspec.json.encode(text)
+
+
+# --- limits ----------------------------------------------------------------------------------
+
+
+def wait_of(rate: RateLimit) -> int | None:
+    """Return the longest wait that the provider named, in seconds."""
+    waits = [wait for wait in (rate.retry_after, rate.reset) if wait is not None]
+    return max(waits) if waits else None
+
+
+def rate_headers(rate: RateLimit, limited: bool) -> Pairs:
+    """Return the provider's limits as HTTP headers: the customary triple and the IETF fields."""
+    if not rate:
+        return ()
+    reset = wait_of(rate) if limited else rate.reset
+    headers: list[tuple[str, str]] = []
+    for name, value in (("limit", rate.limit), ("remaining", rate.remaining), ("reset", reset)):
+        if value is not None:
+            headers.append((f"ratelimit-{name}", str(value)))
+    if rate.limit is not None:
+        headers.append(("RateLimit-Policy", f'"provider";q={rate.limit}'))
+    remaining = 0 if limited and rate.remaining is None else rate.remaining
+    if remaining is not None:
+        ends = "" if reset is None else f";t={reset}"
+        headers.append(("RateLimit", f'"provider";r={remaining}{ends}'))
+    if limited and reset is not None:
+        headers.append(("Retry-After", str(reset)))
+    return tuple(headers)
+
+
+# --- tools/list, initialize, server/discover -------------------------------------------------
+
+
+def tool_list(listing: Listing, revision: Revision) -> bytes:
+    """Return the result of tools/list; made once per listing and revision."""
+    found = listing.rendered.get(revision.name)
+    if found is None:
+        tools = msgspec.json.encode([_tool(tool, revision) for tool in listing.tools])
+        members = b'"tools":%b' % tools
+        if revision.modern:
+            members += b',"ttlMs":0,"cacheScope":"private"'
+        found = envelope(revision, members)
+        listing.rendered[revision.name] = found
+    return found
+
+
+def _tool(tool: Tool, revision: Revision) -> dict[str, Any]:
+    shown: dict[str, Any] = {"name": tool.name}
+    if revision.titles:
+        shown["title"] = tool.title
+    shown["description"] = tool.description
+    shown["inputSchema"] = tool.input_schema
+    if revision.annotations:
+        shown["annotations"] = {
+            "title": tool.title,
+            "readOnlyHint": tool.effect == "read",
+            "destructiveHint": tool.effect == "destructive",
+            "idempotentHint": tool.idempotent,
+            "openWorldHint": True,
+        }
+    return shown
+
+
+def initialize(revision: Revision, instructions: str) -> bytes:
+    """Return the result of `initialize`."""
+    info = dict(SERVER_INFO)
+    if not revision.titles:
+        del info["title"]
+    return msgspec.json.encode(
+        {
+            "protocolVersion": revision.name,
+            "capabilities": _CAPABILITIES,
+            "serverInfo": info,
+            "instructions": instructions,
+        }
+    )
+
+
+def discover(revision: Revision, instructions: str) -> bytes:
+    """Return the result of `server/discover`."""
+    members = msgspec.json.encode(
+        {
+            "supportedVersions": SUPPORTED,
+            "capabilities": _CAPABILITIES,
+            "instructions": instructions,
+            "ttlMs": 0,
+            "cacheScope": "private",
+        }
+    )
+    return envelope(revision, members[1:-1])

@@ -1,0 +1,237 @@
+"""The store: accounts, servers, tokens, keys and the call log, on SQLite or PostgreSQL.
+
+Rows in, Structs out; sqlalchemy is imported here and nowhere else. No payload of a provider, no
+token and no plain credential is ever stored, and no call waits for the database: the door works on
+`load_grants`, read again whenever `changes` says that somebody else wrote.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from sqlalchemy import Connection, select
+
+from crossdock.secrets import KeyRing, MasterKey, random_id
+from crossdock.store import schema
+from crossdock.store.accounts import Accounts
+from crossdock.store.audit import Audit
+from crossdock.store.database import Database, connect
+from crossdock.store.keys import Keys
+from crossdock.store.lease import FileLease, PostgresLease
+from crossdock.store.oauth import RenewedCredentials
+from crossdock.store.records import (
+    AccountInUse,
+    AccountStatus,
+    ApiToken,
+    AuditEntry,
+    AuditFilter,
+    BadCursor,
+    Expired,
+    Grants,
+    KeyInfo,
+    Listing,
+    Role,
+    Rotation,
+    ServerStub,
+    StoredAccount,
+    StoredServer,
+    StoreFault,
+    UnknownAccount,
+)
+from crossdock.store.servers import Servers, all_servers, all_stubs
+from crossdock.store.tokens import ApiTokens, all_tokens
+
+__all__ = [
+    "AccountInUse",
+    "AccountStatus",
+    "ApiToken",
+    "AuditEntry",
+    "AuditFilter",
+    "BadCursor",
+    "Expired",
+    "Grants",
+    "KeyInfo",
+    "Listing",
+    "Role",
+    "Rotation",
+    "ServerStub",
+    "Store",
+    "StoreFault",
+    "StoredAccount",
+    "StoredServer",
+    "UnknownAccount",
+    "current",
+    "random_id",
+    "upgrade",
+]
+
+
+def utc_now() -> datetime:
+    """Return this moment."""
+    return datetime.now(UTC)
+
+
+class Store:
+    """An open store. `open` makes one; `close` it in the end."""
+
+    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
+        self._database = database
+        self._lease: FileLease | PostgresLease | None = None
+        self.where = database.where
+        self.keys = Keys(database, clock)
+        self.accounts = Accounts(database, self.keys, clock)
+        self.servers = Servers(database, clock)
+        self.api_tokens = ApiTokens(database)
+        self.renewed = RenewedCredentials(database, self.keys, clock)
+        self.audit = Audit(database)
+
+    @classmethod
+    async def open(
+        cls, url: str, *, folder: Path | None = None, clock: Callable[[], datetime] = utc_now
+    ) -> Store:
+        """Open `[store] url`. Relative SQLite paths count from `folder`.
+
+        A SQLite store is made and moved on as needed; PostgreSQL must have been upgraded. Raises
+        ConfigError for the URL, StoreFault for everything that keeps the store from being used."""
+        database = await connect(url, folder or Path())
+        try:
+            found = await database.read(lambda c: schema.version(c, database.where))
+            if schema.judge(found, database.where, may_upgrade=database.is_sqlite):
+                await database.write(schema.migrate, quiet=True)
+            await database.changes()  # what was written until now is known
+        except BaseException:
+            await database.close()
+            raise
+        return cls(database, clock)
+
+    async def close(self) -> None:
+        """Let running work end, give back the lease and let go of the database."""
+        if self._lease is not None:
+            await self._lease.release()
+            self._lease = None
+        await self._database.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def unlock(self, master: MasterKey) -> KeyRing:
+        """Open the key ring; `accounts` and `renewed` need it. See `Keys.unlock`."""
+        return await self.keys.unlock(master)
+
+    async def lease(self) -> None:
+        """Become the only process that serves from this store. Raises StoreFault `in_use`."""
+        if self._lease is not None:
+            return
+        if self._database.is_sqlite:
+            if self._database.path is not None:
+                self._lease = FileLease(self._database.path)
+            return
+        lease = PostgresLease(self._database.engine, self.where)
+        await lease.verify()
+        self._lease = lease
+
+    async def load_grants(self) -> Grants:
+        """Read everything the door needs, at one moment."""
+        return await self._database.read(_grants)
+
+    async def changes(self) -> bool:
+        """Whether somebody else wrote since this was last asked (at first: since `open`).
+
+        Cheap; ask every half second, and `load_grants` after a yes. Also true after a write of
+        our own whose caller was cancelled before it heard of it. Raises StoreFault when the
+        SQLite file was replaced, or another process took the lease."""
+        if self._lease is not None:
+            await self._lease.verify()
+        return await self._database.changes()
+
+    async def check(self) -> None:
+        """Raise StoreFault unless the store answers: for `/readyz` and `doctor`."""
+        self._database.still_there()
+        await self._database.read(lambda connection: connection.execute(select(1)))
+
+    async def expire(self, now: datetime | None = None) -> Expired:
+        """Turn expired servers into stubs and forget old stubs. See `Servers.expire`."""
+        return await self.servers.expire(now)
+
+    async def rotate_keys(self) -> Rotation:
+        """Seal every credential with a new data key, row by row, while others read and write.
+
+        Can be interrupted at any moment; the next call goes on. No URL changes."""
+        key_id, resumed = await self._database.write(self.keys.begin_rotation)
+        sealed: tuple[_Sealed, ...] = (self.accounts, self.renewed)
+        resealed = 0
+        unreadable: list[str] = []
+        for place in sealed:
+            for row in await self._database.read(place.sealed_rows):
+                count, broken = await self._database.write(_resealing(place, row))
+                resealed += count
+                unreadable += broken
+
+        def end(connection: Connection) -> None:
+            self.keys.end_rotation(
+                connection, lambda old: any(place.names_key(connection, old) for place in sealed)
+            )
+
+        await self._database.write(end)
+        return Rotation(
+            key_id=key_id, resumed=resumed, resealed=resealed, unreadable=tuple(unreadable)
+        )
+
+
+class _Sealed(Protocol):
+    """A table with sealed values."""
+
+    def sealed_rows(self, connection: Connection) -> Sequence[tuple[str, ...]]: ...
+
+    def reseal(
+        self, connection: Connection, row: tuple[str, ...]
+    ) -> tuple[int, tuple[str, ...]]: ...
+
+    def names_key(self, connection: Connection, key_id: str) -> bool: ...
+
+
+def _resealing(
+    place: _Sealed, row: tuple[str, ...]
+) -> Callable[[Connection], tuple[int, tuple[str, ...]]]:
+    return lambda connection: place.reseal(connection, row)
+
+
+def _grants(connection: Connection) -> Grants:
+    return Grants(
+        servers=all_servers(connection),
+        stubs=all_stubs(connection),
+        api_tokens=all_tokens(connection),
+    )
+
+
+async def upgrade(url: str, *, folder: Path | None = None) -> tuple[str | None, str]:
+    """Move a store's tables on to this version: the version before (None: no tables) and after."""
+    database = await connect(url, folder or Path())
+    try:
+        found = await database.read(lambda c: schema.version(c, database.where))
+        if schema.judge(found, database.where, may_upgrade=True):
+            await database.write(schema.migrate, quiet=True)
+        return found, schema.HEAD
+    finally:
+        await database.close()
+
+
+async def current(url: str, *, folder: Path | None = None) -> tuple[str | None, str]:
+    """Return the version of a store's tables (None: no tables) and the one this code needs."""
+    database = await connect(url, folder or Path())
+    try:
+        return await database.read(lambda c: schema.version(c, database.where)), schema.HEAD
+    finally:
+        await database.close()

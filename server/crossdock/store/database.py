@@ -1,0 +1,287 @@
+"""One database, one writer at a time.
+
+Every piece of work is one transaction, in a task of its own: a caller that is cancelled cannot tear
+it, and what was begun is committed or rolled back as a whole. SQLite is used through a single
+connection, so that `PRAGMA data_version` tells the writes of others from our own. PostgreSQL gets
+the same discipline by a counter row that each write raises first: it orders writers across
+processes, and its value tells whether others wrote.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, event, select, update
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import StaticPool
+
+from crossdock.errors import ConfigError
+from crossdock.store import files, schema, tables
+from crossdock.store.faults import fault, should_repeat
+from crossdock.store.records import StoreFault
+
+T = TypeVar("T")
+Work = Callable[[Connection], T]
+
+_LOCK_SECONDS = 5
+_ATTEMPTS = 3
+_QUICK_CHECK_BYTES = 64 * 2**20
+_PRAGMAS = (
+    f"PRAGMA busy_timeout={_LOCK_SECONDS * 1000}",
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",
+    "PRAGMA foreign_keys=ON",
+    "PRAGMA trusted_schema=OFF",
+)
+
+
+class Database:
+    """An open database. `work` runs synchronously against a connection, within a transaction; it
+    may be run again when PostgreSQL asks for it, so it must only touch the connection."""
+
+    def __init__(self, engine: AsyncEngine, where: str, path: Path | None) -> None:
+        self.where = where
+        self.path = path
+        self.is_sqlite = engine.dialect.name == "sqlite"
+        self.engine = engine
+        self._reader = (
+            engine
+            if self.is_sqlite
+            else engine.execution_options(isolation_level="REPEATABLE READ")
+        )
+        self._turn = asyncio.Lock()
+        self._running: set[asyncio.Task[Any]] = set()
+        self._file = files.identity(path) if path else None
+        self._connections = 0
+        self._seen: tuple[int, int] = (0, 0)
+        self._others_wrote = False
+        if self.is_sqlite:
+            _prepare_sqlite(engine, self._count_connection)
+
+    def _count_connection(self) -> None:
+        self._connections += 1
+
+    async def read(self, work: Work[T]) -> T:
+        """Run `work` on one consistent state of the database."""
+        return await self._finish(self._read(work))
+
+    async def write(self, work: Work[T], *, quiet: bool = False) -> T:
+        """Run `work` alone and commit it. When this returns, the write is on disk.
+
+        `quiet` writes concern no grant and wake nobody (the call log, last use)."""
+        return await self._finish(self._write(work, quiet=quiet), wakes=not quiet)
+
+    async def changes(self) -> bool:
+        """Whether somebody else wrote since the last time this was asked."""
+        return await self._finish(self._changes())
+
+    async def close(self) -> None:
+        """Let running work end, then let go of the database."""
+        while self._running:
+            await asyncio.wait(self._running)
+        await self.engine.dispose()
+
+    async def _finish(self, job: Coroutine[Any, Any, T], *, wakes: bool = False) -> T:
+        task = asyncio.create_task(job)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            # nobody will be told how it ended: if it was a write, let `changes` tell
+            task.add_done_callback(self._notice if wakes else _ignore)
+            raise
+
+    def _notice(self, task: asyncio.Task[Any]) -> None:
+        if not task.cancelled() and task.exception() is None:
+            self._others_wrote = True
+
+    async def _read(self, work: Work[T]) -> T:
+        if not self.is_sqlite:
+            return await self._attempt(self._reader, work)
+        async with self._turn:
+            return await self._attempt(self._reader, work)
+
+    async def _write(self, work: Work[T], *, quiet: bool) -> T:
+        if quiet and not self.is_sqlite:
+            return await self._attempt(self.engine, work)
+        async with self._turn:
+            self.still_there()
+            if self.is_sqlite:
+                return await self._attempt(self.engine, work, begin="BEGIN IMMEDIATE")
+            revision, result = await self._attempt(
+                self.engine, lambda c: (_raise_count(c), work(c))
+            )
+            self._others_wrote |= revision != self._seen[1] + 1
+            self._seen = (0, revision)
+            return result
+
+    async def _changes(self) -> bool:
+        async with self._turn:
+            self.still_there()
+            look = _data_version if self.is_sqlite else _count
+            found = await self._attempt(self._reader, look)
+            seen, self._seen = self._seen, (self._connections, found)
+            others, self._others_wrote = self._others_wrote, False
+            return others or seen != self._seen
+
+    async def _attempt(self, engine: AsyncEngine, work: Work[T], *, begin: str = "BEGIN") -> T:
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                async with engine.connect() as connection:
+                    await connection.execution_options(crossdock_begin=begin)
+                    async with connection.begin():
+                        return await connection.run_sync(work)
+            except DBAPIError as error:
+                if attempt == _ATTEMPTS or not should_repeat(error):
+                    raise fault(error, self.where) from error
+            except (PoolTimeout, sqlite3.Error, OSError) as error:
+                raise fault(error, self.where) from error
+        raise AssertionError("unreachable")
+
+    def still_there(self) -> None:
+        """Raise StoreFault if the SQLite file is no longer the one that was opened: what is written
+        now would be lost."""
+        if self.path is not None and files.identity(self.path) != self._file:
+            raise StoreFault(
+                "missing",
+                f"The store {self.where} was removed or replaced while it was in use; nothing is "
+                "written any more. Put the right file there and start crossdock again.",
+            )
+
+
+async def connect(url: str, folder: Path) -> Database:
+    """Open the database behind `[store] url`; a SQLite file that is missing is made.
+
+    Says nothing yet about its tables, but a damaged SQLite file is refused."""
+    parsed = _parse(url)
+    if parsed.get_backend_name() == "sqlite":
+        return await _connect_sqlite(parsed, folder)
+    return _connect_postgres(parsed)
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        parsed = None
+    if parsed is None or parsed.drivername not in {"sqlite", "postgresql"}:
+        raise ConfigError(
+            "[store] url is not understood. Write sqlite:///PATH, where PATH counts from the "
+            "configuration's folder, or postgresql://USER@HOST/DATABASE."
+        )
+    if parsed.drivername == "sqlite" and (parsed.host or parsed.query):
+        raise ConfigError(
+            "[store] url: a sqlite URL is sqlite:///PATH and nothing more. An absolute path "
+            "makes it four slashes."
+        )
+    return parsed
+
+
+async def _connect_sqlite(url: URL, folder: Path) -> Database:
+    path = None
+    if url.database and url.database != ":memory:":
+        path = (folder / url.database).absolute()
+        await asyncio.to_thread(files.prepare, path, schema.create_file)
+    engine = create_async_engine(
+        URL.create("sqlite+aiosqlite", database=str(path) if path else ":memory:"),
+        poolclass=StaticPool,
+        pool_reset_on_return=None,
+        hide_parameters=True,
+    )
+    database = Database(engine, str(path or "in memory"), path)
+    try:
+        if path is None:
+            await database.write(schema.create)
+        else:
+            await database.read(_refuse_damage(path))
+    except BaseException:
+        await database.close()
+        raise
+    return database
+
+
+def _connect_postgres(url: URL) -> Database:
+    try:
+        engine = create_async_engine(
+            url.set(drivername="postgresql+asyncpg"),
+            pool_size=5,
+            max_overflow=0,
+            pool_timeout=_LOCK_SECONDS,
+            pool_pre_ping=True,
+            hide_parameters=True,
+            connect_args={
+                "timeout": 2,
+                "command_timeout": 15,
+                "server_settings": {
+                    "application_name": "crossdock",
+                    "lock_timeout": f"{_LOCK_SECONDS}s",
+                    "statement_timeout": "10s",
+                    "idle_in_transaction_session_timeout": "30s",
+                },
+            },
+        )
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            "[store] url names PostgreSQL, and its driver is not installed. "
+            "Install crossdock with the extra `postgres`."
+        ) from error
+    shown = {name: value for name, value in url.query.items() if name in {"host", "port"}}
+    return Database(engine, url.set(query=shown).render_as_string(hide_password=True), None)
+
+
+def _prepare_sqlite(engine: AsyncEngine, connected: Callable[[], None]) -> None:
+    @event.listens_for(engine.sync_engine, "connect")
+    def on_connect(connection: Any, record: object) -> None:
+        connection.isolation_level = None  # or the driver begins transactions by its own rules
+        cursor = connection.cursor()
+        for pragma in _PRAGMAS:
+            cursor.execute(pragma)
+        cursor.close()
+        connected()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def on_begin(connection: Connection) -> None:
+        connection.exec_driver_sql(connection.get_execution_options()["crossdock_begin"])
+
+
+def _refuse_damage(path: Path) -> Work[None]:
+    def look(connection: Connection) -> None:
+        # a long call log would make the start slow; damage in it threatens no grant
+        small = path.stat().st_size <= _QUICK_CHECK_BYTES
+        names = [table.name for table in tables.metadata.sorted_tables if table.name != "audit"]
+        for argument in ["1"] if small else names:
+            answer = connection.exec_driver_sql(f"PRAGMA quick_check({argument})").scalar()
+            if answer != "ok":
+                raise StoreFault(
+                    "corrupt",
+                    f"The store {path} is damaged and was left as it is. Restore a backup.",
+                )
+
+    return look
+
+
+def _data_version(connection: Connection) -> int:
+    return int(connection.exec_driver_sql("PRAGMA data_version").scalar_one())
+
+
+def _count(connection: Connection) -> int:
+    return int(connection.execute(select(tables.revision.c.n)).scalar_one())
+
+
+def _raise_count(connection: Connection) -> int:
+    row = tables.revision
+    raised = update(row).values(n=row.c.n + 1).returning(row.c.n)
+    return int(connection.execute(raised).scalar_one())
+
+
+def _ignore(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled():
+        task.exception()  # looked at, so that asyncio does not call it forgotten

@@ -1,0 +1,192 @@
+"""The tables, for both engines. Every change here needs a migration; a test compares the two.
+
+No column holds a payload of a provider, a tool's arguments, or the text of a token.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    text,
+)
+
+from crossdock.store.records import StoreFault
+
+
+class Moment(TypeDecorator[datetime]):
+    """A moment in UTC, always with its zone. A naive datetime is refused: it is no moment."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a moment needs a zone")
+        utc = value.astimezone(UTC)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None or value.tzinfo is not None:
+            return value
+        return value.replace(tzinfo=UTC)
+
+
+class Json(TypeDecorator[Any]):
+    """JSON as text on both engines: the same bytes, and big integers survive."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        return None if value is None else msgspec.json.encode(value).decode()
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        try:
+            return None if value is None else msgspec.json.decode(value)
+        except msgspec.DecodeError:
+            raise StoreFault(
+                "corrupt", "The store has a row whose JSON is damaged. Restore a backup."
+            ) from None
+
+
+metadata = MetaData()
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("purpose", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("wrapped", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+)
+Index(
+    "keys_one_active",
+    keys.c.purpose,
+    unique=True,
+    sqlite_where=text("status = 'active'"),
+    postgresql_where=text("status = 'active'"),
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("integration", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("settings", Json, nullable=False),
+    Column("credentials", Json, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("updated_at", Moment, nullable=False),
+    Index("accounts_order", "created_at", "id"),
+)
+
+mcp_servers = Table(
+    "mcp_servers",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    # no foreign key: an account may also stand in config.toml
+    Column("account_id", Text, nullable=False),
+    Column("config", Json, nullable=False),
+    Column("token_hash", LargeBinary(32), nullable=False, unique=True),
+    Column("previous_token_hash", LargeBinary(32)),
+    Column("previous_expires_at", Moment),
+    Column("accepted_tools", Json),
+    Column("created_by", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("updated_at", Moment, nullable=False),
+    Column("expires_at", Moment),
+    Column("last_used_at", Moment),
+    Index("mcp_servers_order", "created_at", "id"),
+    Index("mcp_servers_account", "account_id", "created_at", "id"),
+    Index("mcp_servers_expiry", "expires_at"),
+)
+
+server_stubs = Table(
+    "server_stubs",
+    metadata,
+    Column("token_hash", LargeBinary(32), primary_key=True),
+    Column("server_id", Text, nullable=False),
+    Column("expired_at", Moment, nullable=False),
+    Index("server_stubs_age", "expired_at"),
+)
+
+api_tokens = Table(
+    "api_tokens",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("token_hash", LargeBinary(32), nullable=False, unique=True),
+    Column("last4", Text, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("expires_at", Moment),
+    Column("last_used_at", Moment),
+    Index("api_tokens_order", "created_at", "id"),
+)
+
+oauth_tokens = Table(
+    "oauth_tokens",
+    metadata,
+    Column("account_id", Text, primary_key=True),
+    Column("field", Text, primary_key=True),
+    Column("sealed", Text, nullable=False),
+    Column("configured_hash", LargeBinary(32), nullable=False),
+    Column("updated_at", Moment, nullable=False),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True),
+    Column("time", Moment, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("account_id", Text),
+    Column("server_id", Text),
+    Column("target", Text),
+    Column("seconds", Float),
+    Column("upstream_status", Integer),
+    Column("request_id", Text),
+    Index("audit_time", "time"),
+    Index("audit_account", "account_id", "id"),
+    Index("audit_server", "server_id", "id"),
+    sqlite_autoincrement=True,  # an id is a place in the log; pruning must not give it out again
+)
+
+revision = Table(
+    "revision",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("n", BigInteger, nullable=False),
+)
+
+alembic_version = Table(
+    "alembic_version",
+    MetaData(),  # alembic's own table; here so that its row can be read without importing alembic
+    Column("version_num", String(32), primary_key=True, nullable=False),
+)

@@ -1,0 +1,67 @@
+"""The `api_tokens` table: hashes and roles, never a token."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, insert, select
+
+from crossdock.store import tables
+from crossdock.store.database import Database
+from crossdock.store.paging import Place, listing, newest_first
+from crossdock.store.records import ApiToken, Listing
+from crossdock.store.servers import touch
+
+_ROWS = tables.api_tokens
+
+
+class ApiTokens:
+    """API tokens: rows in, records out. An expired one stays listed until it is removed."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, token: ApiToken) -> None:
+        """Store a new API token."""
+        values = {name: getattr(token, name) for name in token.__struct_fields__}
+        await self._database.write(lambda c: c.execute(insert(_ROWS).values(**values)))
+
+    async def get(self, token_id: str) -> ApiToken | None:
+        """Return one API token, None if there is none of this id."""
+        query = select(_ROWS).where(_ROWS.c.id == token_id)
+        row = await self._database.read(lambda c: c.execute(query).one_or_none())
+        return None if row is None else _token(row)
+
+    async def list(self, *, limit: int = 100, cursor: str | None = None) -> Listing[ApiToken]:
+        """Return API tokens, newest first."""
+        query = newest_first(
+            select(_ROWS), _ROWS.c.created_at, _ROWS.c.id, limit=limit, cursor=cursor
+        )
+        return await self._database.read(
+            lambda connection: listing(connection.execute(query).all(), limit, _place, _token)
+        )
+
+    async def remove(self, token_id: str) -> bool:
+        """Delete an API token for good."""
+        return await self._database.write(
+            lambda c: c.execute(delete(_ROWS).where(_ROWS.c.id == token_id)).rowcount > 0
+        )
+
+    async def touch(self, used: Mapping[str, datetime]) -> None:
+        """Note when tokens were last used, many at once; older moments than the noted are void."""
+        await touch(self._database, _ROWS, used)
+
+
+def all_tokens(connection: Connection) -> tuple[ApiToken, ...]:
+    """Return every API token, within a transaction."""
+    return tuple(_token(row) for row in connection.execute(select(_ROWS)))
+
+
+def _token(row: Row[Any]) -> ApiToken:
+    return ApiToken(**row._mapping)
+
+
+def _place(token: ApiToken) -> Place:
+    return Place(token.created_at, token.id)

@@ -1,0 +1,223 @@
+"""The only HTTP client that speaks to providers: send once, cap sizes, never follow.
+
+Nothing here retries. Private addresses are refused on the connected address, so a name that
+resolves to one cannot slip through.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+import ssl
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+from yarl import URL
+
+from crossdock import __version__
+from crossdock.errors import UpstreamFailure
+from crossdock.model import Struct
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_ERROR_BYTES = 65_536
+_IDLE_SECONDS = 10  # longer-lived idle connections meet a provider that just closed them
+
+
+class UpstreamLimits(Struct, kw_only=True):
+    """Seconds and bytes of one request to a provider."""
+
+    connect_seconds: float = 5.0
+    idle_seconds: float = 15.0
+    total_seconds: float = 30.0
+    answer_bytes: int = 8 * 1024 * 1024
+    connections: int = 64
+
+
+class Exchange(Struct, kw_only=True):
+    """What a provider answered, whatever the status."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    seconds: float
+
+
+class PrivateAddress(OSError):
+    """The provider's name leads to an address that is not public."""
+
+
+class Upstream:
+    """One connection pool for all accounts. `start` and `close` it with the application."""
+
+    def __init__(self, limits: UpstreamLimits, allow_private: Sequence[Network] = ()) -> None:
+        self._limits = limits
+        self._allowed = tuple(allow_private)
+        self._public: aiohttp.ClientSession | None = None
+        self._private: aiohttp.ClientSession | None = None
+
+    async def start(self) -> None:
+        """Open the pools: one for https, one for plain http inside `[upstream] allow_private`."""
+        self._public = self._session(self._public_socket)
+        self._private = self._session(self._private_socket)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for session in (self._public, self._private):
+            if session is not None:
+                await session.close()
+
+    def _session(self, sockets: Any) -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(
+            limit=0,
+            limit_per_host=self._limits.connections,
+            keepalive_timeout=_IDLE_SECONDS,
+            socket_factory=sockets,
+        )
+        session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(
+                total=self._limits.total_seconds,
+                sock_connect=self._limits.connect_seconds,
+                sock_read=self._limits.idle_seconds,
+            ),
+            headers={"User-Agent": f"crossdock/{__version__}"},
+            auto_decompress=True,
+            trust_env=False,
+        )
+        # aiohttp repeats GET, PUT and DELETE on a dropped connection, and there is no public
+        # switch: a lost answer to a PUT would become a second write. A test with a provider
+        # that drops connections guards this line.
+        session._retry_connection = False
+        return session
+
+    def _public_socket(self, address: Any) -> socket.socket:
+        host = ipaddress.ip_address(address[4][0].partition("%")[0])
+        if not _is_public(host) and not self._inside(host):
+            raise PrivateAddress(f"{host} is not a public address")
+        return _socket(address)
+
+    def _private_socket(self, address: Any) -> socket.socket:
+        host = ipaddress.ip_address(address[4][0].partition("%")[0])
+        if not self._inside(host):
+            raise PrivateAddress(f"{host} is not inside [upstream] allow_private")
+        return _socket(address)
+
+    def _inside(self, host: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+        mapped = getattr(host, "ipv4_mapped", None) or host
+        return any(mapped in network for network in self._allowed)
+
+    async def send(
+        self, verb: str, url: URL, headers: Mapping[str, str], body: bytes | None
+    ) -> Exchange:
+        """Send one request and read the whole answer, within time and size limits.
+
+        Raises UpstreamFailure when there is no usable answer: upstream_unreachable,
+        upstream_timeout, upstream_too_large or upstream_malformed; `sent` is False only when
+        the request certainly did not leave.
+        """
+        session = self._public if url.scheme == "https" else self._private
+        if session is None:
+            raise RuntimeError("Upstream.start was not awaited")
+        started = time.monotonic()
+        try:
+            async with session.request(
+                verb, url, headers=headers, data=body, allow_redirects=False
+            ) as response:
+                content = await self._read(response)
+                return Exchange(
+                    status=response.status,
+                    headers=_joined(response.headers),
+                    body=content,
+                    seconds=time.monotonic() - started,
+                )
+        except (aiohttp.ClientError, OSError, TimeoutError, asyncio.IncompleteReadError) as error:
+            raise _no_answer(error) from None
+
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        # An error page is read for its words only; a good answer is read whole or refused.
+        good = response.status < 300
+        most = self._limits.answer_bytes if good else _ERROR_BYTES
+        chunks: list[bytes] = []
+        size = 0
+        while chunk := await response.content.readany():
+            size += len(chunk)
+            if size > most:
+                response.close()  # the rest is not worth reading
+                if good:
+                    raise UpstreamFailure(
+                        "upstream_too_large",
+                        f"The provider's answer is larger than {most:,} bytes; ask for less.",
+                        status=response.status,
+                    )
+                break
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+
+def _socket(address: Any) -> socket.socket:
+    return socket.socket(family=address[0], type=address[1], proto=address[2])
+
+
+def _is_public(host: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    mapped = getattr(host, "ipv4_mapped", None) or host
+    return mapped.is_global and not mapped.is_multicast
+
+
+def _joined(headers: Any) -> dict[str, str]:
+    joined: dict[str, str] = {}
+    for name, value in headers.items():
+        key = name.lower()
+        joined[key] = f"{joined[key]}, {value}" if key in joined else value
+    return joined
+
+
+def _no_answer(error: Exception) -> UpstreamFailure:
+    """Name what happened without echoing a URL or a header."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, PrivateAddress):
+            return UpstreamFailure(
+                "upstream_unreachable",
+                f"The account's base_url is refused: {cause}. "
+                "List its network in [upstream] allow_private if that is meant.",
+                sent=False,
+            )
+        cause = cause.__cause__ or getattr(cause, "os_error", None)
+    if isinstance(error, (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError)):
+        if isinstance(error, (aiohttp.ClientConnectorCertificateError, ssl.SSLError)):
+            reason = "its TLS certificate is not valid"
+        elif isinstance(error, aiohttp.ClientConnectorDNSError):
+            reason = "its name cannot be resolved"
+        else:
+            reason = "no connection"
+        return UpstreamFailure(
+            "upstream_unreachable",
+            f"The provider cannot be reached: {reason}.",
+            retryable=True,
+            sent=False,
+        )
+    if isinstance(error, TimeoutError):
+        return UpstreamFailure(
+            "upstream_timeout", "The provider did not answer in time.", retryable=True
+        )
+    if isinstance(error, aiohttp.ClientResponseError):
+        return UpstreamFailure("upstream_malformed", "The provider's answer is not valid HTTP.")
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return UpstreamFailure(
+            "upstream_malformed", "The provider's answer broke off or cannot be decompressed."
+        )
+    return UpstreamFailure(
+        "upstream_unreachable",
+        "The provider closed the connection without an answer.",
+        retryable=True,
+    )
+
+
+def query_string(pairs: Sequence[tuple[str, str]]) -> str:
+    """Return encoded `name=value` pairs; every reserved character is escaped."""
+    return "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in pairs)

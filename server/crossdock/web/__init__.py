@@ -1,0 +1,1 @@
+"""aiohttp.web lives here and in app.py only."""

@@ -1,0 +1,147 @@
+"""Middlewares in front of every route: request id, Host and Origin, last resort.
+
+The request line holds the URL token, so nothing here logs or echoes it.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from crossdock.errors import CrossdockError, Refused, Rejected
+from crossdock.log import logger
+from crossdock.web import keys
+from crossdock.web.replies import JSON, error_reply, refusal
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+log = logger(__name__)
+
+
+def is_mcp(request: web.BaseRequest) -> bool:
+    """Whether refusals of this request are read by an MCP client."""
+    return request.path == "/mcp" or request.path.startswith("/mcp/")
+
+
+@web.middleware
+async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Give every request an id; a proper one that came along is kept."""
+    given = request.headers.get("X-Request-Id", "")
+    request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    request[keys.request_id] = request_id
+    response = await handler(request)
+    if not response.prepared:
+        response.headers["X-Request-Id"] = request_id
+    return response
+
+
+@web.middleware
+async def last_resort(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn what nobody else answered into JSON: never a traceback, never the request line."""
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        return _http_error(request, error)
+    except Refused as refused:
+        if is_mcp(request):
+            return refusal(refused)
+        return error_reply(refused.status, "refused", str(refused))
+    except Rejected as error:
+        return error_reply(error.status, error.error, str(error), error.details)
+    except Exception as error:
+        request_id = request.get(keys.request_id, "")
+        told = isinstance(error, CrossdockError)
+        log.error("request.failed", request_id=request_id, exc_info=not told and error)
+        return error_reply(500, "internal", f"Internal error (request {request_id})")
+
+
+def _http_error(request: web.Request, error: web.HTTPException) -> web.Response:
+    words = {
+        404: "There is nothing at this path.",
+        405: "This method is not allowed here.",
+        413: "The body is too large.",
+    }
+    message = words.get(error.status, error.reason or "")
+    if is_mcp(request) and error.status in (405, 413):
+        response = refusal(Refused(error.status, message))
+    else:
+        name = (error.reason or "error").lower().replace(" ", "_")
+        response = error_reply(error.status, name, message)
+    if "Allow" in error.headers:
+        response.headers["Allow"] = error.headers["Allow"]
+    return response
+
+
+@web.middleware
+async def same_site(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse requests under a foreign name and from foreign pages (DNS rebinding, CSRF)."""
+    origins = request.app[keys.origins]
+    if not origins.host_fits(request):
+        raise Refused(
+            421, "The Host header names no host of this gateway; add it to [server] allowed_hosts."
+        )
+    origin = request.headers.get("Origin")
+    if origin is not None and not origins.page_fits(origin):
+        raise Refused(
+            403, "Pages of this origin may not call; add it to [server] allowed_origins."
+        )
+    response = await handler(request)
+    if origin is not None and origins.is_listed(origin) and not response.prepared:
+        response.headers["Access-Control-Allow-Origin"] = origin
+        response.headers["Access-Control-Expose-Headers"] = (
+            "Mcp-Session-Id, WWW-Authenticate, Retry-After, X-Request-Id, "
+            "ratelimit-limit, ratelimit-remaining, ratelimit-reset"
+        )
+        response.headers["Vary"] = "Origin"
+    return response
+
+
+MIDDLEWARES = (identify, last_resort, same_site)
+
+
+class QuietHandler(RequestHandler):
+    """aiohttp's own error page and error log repeat the request line; these do not."""
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what could not be parsed with fixed words, and close."""
+        log.info("http.refused", status=status, reason=type(exc).__name__ if exc else "")
+        if request.writer.output_size > 0:
+            raise ConnectionError("the answer had begun")
+        response = web.Response(
+            status=status,
+            text='{"statusCode":%d,"error":"bad_request","message":"Not a valid HTTP request."}'
+            % status,
+            content_type=JSON,
+        )
+        response.force_close()
+        return response
+
+    def log_exception(self, *args: Any, **kwargs: Any) -> None:
+        """Log the kind of error alone: its text may hold the request line."""
+        error = kwargs.get("exc_info")
+        log.warning("http.failed", reason=type(error).__name__ if error else "")
+
+
+class _QuietServer(web.Server):
+    def __call__(self) -> QuietHandler:
+        return QuietHandler(self, loop=self._loop, **self._kwargs)
+
+
+class QuietRunner(web.AppRunner):
+    """A runner whose connections are QuietHandlers. aiohttp has no public place to say so."""
+
+    async def _make_server(self) -> Any:
+        server = await super()._make_server()
+        server.__class__ = _QuietServer
+        return server

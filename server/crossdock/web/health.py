@@ -1,0 +1,24 @@
+"""/healthz: the process is up. /readyz: it can serve, and if not, why. Neither shows a secret."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from aiohttp import web
+
+from crossdock.web.replies import json_reply
+
+ready_key: web.AppKey[Callable[[], list[str]]] = web.AppKey("ready", Callable[[], list[str]])  # type: ignore[arg-type]
+
+
+async def healthz(request: web.Request) -> web.Response:
+    """Say that the process answers."""
+    return json_reply({"status": "ok"})
+
+
+async def readyz(request: web.Request) -> web.Response:
+    """Say whether calls can be served: 503 with the reasons when not."""
+    reasons = request.app[ready_key]()
+    if reasons:
+        return json_reply({"status": "not ready", "reasons": reasons}, 503)
+    return json_reply({"status": "ready"})

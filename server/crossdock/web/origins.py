@@ -1,0 +1,77 @@
+"""Which hosts and pages may speak to the gateway, and under which origin it is known."""
+
+from __future__ import annotations
+
+import ipaddress
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from crossdock.config import ServerSettings, networks
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class Origins:
+    """Checks Host and Origin against DNS rebinding; made once from `[server]`."""
+
+    def __init__(self, settings: ServerSettings) -> None:
+        self._public = settings.public_url.rstrip("/")
+        names = {_host(name) for name in settings.allowed_hosts}
+        if not settings.allowed_hosts:
+            names |= _LOOPBACK
+        if self._public:
+            names.add(urlsplit(self._public).hostname or "")
+        self._hosts = names
+        self._pages = {origin.rstrip("/").lower() for origin in settings.allowed_origins}
+        self._proxies = networks(settings.trusted_proxies, "config", "server.trusted_proxies")
+
+    def host_fits(self, request: web.BaseRequest) -> bool:
+        """Whether the Host header names this gateway."""
+        return _host(request.headers.get("Host", "")) in self._hosts
+
+    def page_fits(self, origin: str) -> bool:
+        """Whether a browser page of this origin may speak: listed, our own, or on this machine."""
+        if self.is_listed(origin):
+            return True
+        try:
+            parts = urlsplit(origin)
+            host = parts.hostname
+        except ValueError:
+            return False
+        if parts.scheme not in ("http", "https") or host is None:
+            return False
+        own = urlsplit(self._public)
+        if self._public and (parts.scheme, parts.netloc.lower()) == (own.scheme, own.netloc.lower()):
+            return True
+        return host in _LOOPBACK and host in self._hosts | _LOOPBACK
+
+    def is_listed(self, origin: str) -> bool:
+        """Whether `[server] allowed_origins` names this origin."""
+        return origin.lower() in self._pages
+
+    def public_url(self, request: web.BaseRequest) -> str:
+        """Return the origin to put into URLs that are handed out."""
+        if self._public:
+            return self._public
+        scheme, host = request.scheme, request.headers.get("Host", "")
+        if self.is_proxy(request.remote):
+            scheme = request.headers.get("X-Forwarded-Proto", scheme)
+            host = request.headers.get("X-Forwarded-Host", host)
+        return f"{scheme}://{host}"
+
+    def is_proxy(self, address: str | None) -> bool:
+        """Whether forwarded headers of this peer count."""
+        try:
+            peer = ipaddress.ip_address(address or "")
+        except ValueError:
+            return False
+        return any(peer in network for network in self._proxies)
+
+
+def _host(text: str) -> str:
+    """Return a Host header's name without its port, in lower case."""
+    text = text.strip().lower()
+    if text.startswith("["):
+        return text[1:].partition("]")[0]
+    return text.rpartition(":")[0] if text.count(":") == 1 else text

@@ -1,0 +1,41 @@
+"""The shapes of answers outside MCP results: JSON, admin errors, JSON-RPC refusals at the door."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from crossdock.errors import Refused
+from crossdock.protocol.jsonrpc import error_bytes
+
+JSON = "application/json"
+
+def json_reply(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    """Return a value as JSON."""
+    return web.Response(
+        body=orjson.dumps(value), status=status, headers=headers, content_type=JSON
+    )
+
+
+def error_reply(
+    status: int, error: str, message: str, details: dict[str, Any] | None = None
+) -> web.Response:
+    """Return an error in the shape of the admin API."""
+    body: dict[str, Any] = {"statusCode": status, "error": error, "message": message}
+    if details is not None:
+        body["details"] = details
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
+    return json_reply(body, status, headers)
+
+
+def refusal(refused: Refused, id: bytes | None = None) -> web.Response:
+    """Return a refusal at the MCP door, worded for the person who reads it in a client's log."""
+    headers = {"WWW-Authenticate": "Bearer"} if refused.challenge else None
+    return web.Response(
+        body=error_bytes(id, refused.status * 100 + 1, str(refused)),
+        status=refused.status,
+        headers=headers,
+        content_type=JSON,
+    )
