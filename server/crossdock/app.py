@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from collections.abc import Callable
 
@@ -65,6 +66,9 @@ class Listener:
                 "choose another with --port"
             ) from None
         self._gateway.run()
+        # What start-up made lives as long as the process; the collector need not walk it again.
+        gc.collect()
+        gc.freeze()
         address = self._runner.addresses[0]
         name = f"[{address[0]}]" if ":" in address[0] else address[0]
         self.url = f"http://{name}:{address[1]}"

@@ -20,7 +20,7 @@ _VIEWS = 4096
 log = logger(__name__)
 
 
-class View(Struct, kw_only=True):
+class View(Struct, frozen=True, kw_only=True):
     """The tools of one account under one scope, at one generation."""
 
     account: Account
@@ -30,7 +30,7 @@ class View(Struct, kw_only=True):
     listing: Listing
 
 
-class Bound(Struct, kw_only=True):
+class Bound(Struct, frozen=True, kw_only=True):
     """A tool that a grant may call, with the account it acts on."""
 
     binding: Binding
@@ -38,7 +38,7 @@ class Bound(Struct, kw_only=True):
     adapter: Adapter
 
 
-class Preview(Struct, kw_only=True):
+class Preview(Struct, frozen=True, kw_only=True):
     """What a scope would let out, and what stays in."""
 
     tools: tuple[Tool, ...]

@@ -20,7 +20,7 @@ _META = {
 }
 
 
-class Response(Struct, kw_only=True):
+class Response(Struct, frozen=True, kw_only=True):
     """The answer to one request: its HTTP status and the JSON-RPC message."""
 
     status: int

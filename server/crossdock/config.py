@@ -26,7 +26,7 @@ class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Base of the sections of config.toml."""
 
 
-class ServerSettings(Section, kw_only=True):
+class ServerSettings(Section, frozen=True, kw_only=True):
     """[server]: where to listen and which hosts and pages may speak."""
 
     host: str = "127.0.0.1"
@@ -38,37 +38,37 @@ class ServerSettings(Section, kw_only=True):
     workers: Count = 1
 
 
-class AdminSettings(Section, kw_only=True):
+class AdminSettings(Section, frozen=True, kw_only=True):
     """[admin]: an owner token besides those in the store."""
 
     token: str = ""
 
 
-class StoreSettings(Section, kw_only=True):
+class StoreSettings(Section, frozen=True, kw_only=True):
     """[store]: where servers and accounts are kept."""
 
     url: str = "sqlite:///state/crossdock.db"
 
 
-class BusSettings(Section, kw_only=True):
+class BusSettings(Section, frozen=True, kw_only=True):
     """[bus]: messages between processes."""
 
     url: str = ""
 
 
-class SecretsSettings(Section, kw_only=True):
+class SecretsSettings(Section, frozen=True, kw_only=True):
     """[secrets]: the master key."""
 
     key: str = "file:state/master.key"
 
 
-class UpstreamSettings(Section, kw_only=True):
+class UpstreamSettings(Section, frozen=True, kw_only=True):
     """[upstream]: which private networks a provider may lie in."""
 
     allow_private: list[str] = []
 
 
-class LimitSettings(Section, kw_only=True):
+class LimitSettings(Section, frozen=True, kw_only=True):
     """[limits]: each is enforced, and none is silent."""
 
     body_bytes: Count = 1024 * 1024
@@ -87,7 +87,7 @@ class LimitSettings(Section, kw_only=True):
     shutdown_seconds: Seconds = 25.0
 
 
-class PluginSettings(Section, kw_only=True):
+class PluginSettings(Section, frozen=True, kw_only=True):
     """[plugins]: what is loaded."""
 
     folder: str = "plugins"
@@ -96,14 +96,14 @@ class PluginSettings(Section, kw_only=True):
     strict: bool = False
 
 
-class LogSettings(Section, kw_only=True):
+class LogSettings(Section, frozen=True, kw_only=True):
     """[log]."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "json", "console"] = "auto"
 
 
-class AccountSettings(Section, kw_only=True):
+class AccountSettings(Section, frozen=True, kw_only=True):
     """[accounts.<id>]: an integrated account kept as a file."""
 
     integration: str
@@ -112,7 +112,7 @@ class AccountSettings(Section, kw_only=True):
     credentials: dict[str, str] = {}
 
 
-class Settings(Section, kw_only=True):
+class Settings(Section, frozen=True, kw_only=True):
     """config.toml, checked. `folder` is what relative paths count from."""
 
     server: ServerSettings = ServerSettings()

@@ -19,7 +19,7 @@ from crossdock.store import BadCursor, Store, StoredServer, random_id
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
-class NewServer(Struct, forbid_unknown_fields=True, kw_only=True):
+class NewServer(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The body of a create; `require_api_token_auth` is also taken at the top level."""
 
     name: Name
@@ -28,7 +28,7 @@ class NewServer(Struct, forbid_unknown_fields=True, kw_only=True):
     require_api_token_auth: bool | None = None
 
 
-class ServerChange(Struct, forbid_unknown_fields=True, kw_only=True):
+class ServerChange(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The body of a PATCH: `config` is merged key by key, `expires_at: null` clears it."""
 
     name: Name | msgspec.UnsetType = msgspec.UNSET
@@ -37,7 +37,7 @@ class ServerChange(Struct, forbid_unknown_fields=True, kw_only=True):
     require_api_token_auth: bool | msgspec.UnsetType = msgspec.UNSET
 
 
-class Issued(Struct, kw_only=True):
+class Issued(Struct, frozen=True, kw_only=True):
     """A server with its token: the only moment at which the token is known."""
 
     server: StoredServer
@@ -145,7 +145,8 @@ class Control:
         merged = {key: value for key, value in merged.items() if value is not None}
         if change.require_api_token_auth is not msgspec.UNSET:
             merged["require_api_token_auth"] = change.require_api_token_auth
-        return convert(merged, Scope, "config")
+        changed: Scope = convert(merged, Scope, "config")
+        return changed
 
     async def rotate_server(self, server: StoredServer, overlap: timedelta) -> Issued:
         """Give a server a new URL; the old one stays good for `overlap`."""

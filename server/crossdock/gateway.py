@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from datetime import datetime
 
 from crossdock.access.gate import Access, Caller, Gate
@@ -16,10 +17,10 @@ from crossdock.cursors import Cursors
 from crossdock.errors import CrossdockError
 from crossdock.log import logger, redactor
 from crossdock.model import Grant
-from crossdock.plugins import Plugins
+from crossdock.plugins import Plugins, load_plugins
 from crossdock.protocol.dispatch import Dispatcher
-from crossdock.secrets import BuiltinSecrets, MasterKey, resolve_secret
-from crossdock.store import Grants, Store
+from crossdock.secrets import MasterKey, resolve_secret
+from crossdock.store import Grants, Store, utc_now
 from crossdock.upstream import Upstream, UpstreamLimits
 
 _LOOK_SECONDS = 0.25  # how often another process's writes are looked for
@@ -28,18 +29,16 @@ _PAGE = 500
 log = logger(__name__)
 
 
-def load_plugins(settings: Settings) -> Plugins:
-    """Load the built-in plugin and all others. Raises PluginError under `strict`."""
-    plugins = Plugins(settings.plugins, settings.folder)
-    plugins.add(BuiltinSecrets(settings.folder), "secrets")
-    plugins.load()
-    return plugins
-
-
 class Gateway:
     """An open gateway. `open` makes one, `run` keeps it up to date, `close` ends it."""
 
-    def __init__(self, settings: Settings, plugins: Plugins, store: Store) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        plugins: Plugins,
+        store: Store,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
         ring = store.keys.ring
         limits = settings.limits
         self.settings = settings
@@ -65,9 +64,9 @@ class Gateway:
             limits,
             plugins.call_finished,
         )
-        self.gate = Gate(ring.pepper)
+        self.gate = Gate(ring.pepper, clock)
         self.dispatcher = Dispatcher(self.calls)
-        self.control = Control(store, self.catalog, self.accounts, self.reload)
+        self.control = Control(store, self.catalog, self.accounts, self.reload, clock)
         self._watching: asyncio.Task[None] | None = None
         self._stored: set[str] = set()
         self.unready: list[str] = []
@@ -80,13 +79,16 @@ class Gateway:
         plugins: Plugins | None = None,
         master: MasterKey | None = None,
         serving: bool = False,
+        clock: Callable[[], datetime] = utc_now,
     ) -> Gateway:
         """Open everything. `serving` takes the lease: one process serves from a store.
 
+        `clock` says what time it is for the door and the store; deadlines do not ask it.
         Raises ConfigError, PluginError or StoreError in words.
         """
-        plugins = plugins or await asyncio.to_thread(load_plugins, settings)
-        store = await Store.open(settings.store.url, folder=settings.folder)
+        if plugins is None:
+            plugins = await asyncio.to_thread(load_plugins, settings)
+        store = await Store.open(settings.store.url, folder=settings.folder, clock=clock)
         try:
             if serving:
                 await store.lease()
@@ -94,7 +96,7 @@ class Gateway:
                 settings.secrets.key, settings.folder, plugins.resolve_secret
             )
             await store.unlock(master)
-            gateway = cls(settings, plugins, store)
+            gateway = cls(settings, plugins, store, clock)
             await gateway._open_accounts()
             await gateway.reload()
             await gateway.upstream.start()

@@ -17,7 +17,7 @@ Confirm = Literal["none", "destructive"]
 
 
 class Struct(msgspec.Struct, frozen=True):
-    """Base of all records: immutable. Subclasses add `kw_only=True`, which is not inherited."""
+    """Base of all records. Subclasses say `frozen=True, kw_only=True` again, for type checkers."""
 
 
 class Secret:
@@ -53,7 +53,7 @@ class Secret:
 # --- tools -----------------------------------------------------------------------------------
 
 
-class Argument(Struct, kw_only=True):
+class Argument(Struct, frozen=True, kw_only=True):
     """One argument of a tool: what the model sees, and where its value goes.
 
     `name` is the provider's spelling, `key` the model's. `style="comma"` joins an array into one
@@ -72,7 +72,7 @@ class Argument(Struct, kw_only=True):
     match: tuple[str, ...] = ()
 
 
-class Endpoint(Struct, kw_only=True):
+class Endpoint(Struct, frozen=True, kw_only=True):
     """The provider's HTTP call behind a tool.
 
     `path` and `query` are templates: `{name}` stands for a path argument. `one` says that the
@@ -85,14 +85,14 @@ class Endpoint(Struct, kw_only=True):
     one: bool = False
 
 
-class Limits(Struct, forbid_unknown_fields=True, kw_only=True):
+class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Of a list tool's `limit` argument."""
 
     default: int = 25
     max: int = 50
 
 
-class Paging(Struct, forbid_unknown_fields=True, kw_only=True):
+class Paging(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How a provider pages a list.
 
     `items` is a JSON Pointer to the records, `ask` names the provider's query parameters
@@ -107,7 +107,7 @@ class Paging(Struct, forbid_unknown_fields=True, kw_only=True):
     id: str = "id"
 
 
-class Tool(Struct, kw_only=True):
+class Tool(Struct, frozen=True, kw_only=True):
     """A documented endpoint: what `tools/list` shows and `tools/call` runs."""
 
     name: str
@@ -132,7 +132,7 @@ class Tool(Struct, kw_only=True):
         return f"{self.resource}.{self.method}"
 
 
-class Withheld(Struct, kw_only=True):
+class Withheld(Struct, frozen=True, kw_only=True):
     """A declared endpoint that is not a tool, and why."""
 
     name: str
@@ -143,7 +143,7 @@ class Withheld(Struct, kw_only=True):
 # --- upstream --------------------------------------------------------------------------------
 
 
-class RateLimit(Struct, kw_only=True):
+class RateLimit(Struct, frozen=True, kw_only=True):
     """A provider's limits; `reset` and `retry_after` in whole seconds from now, None if unsaid."""
 
     limit: int | None = None
@@ -158,7 +158,7 @@ class RateLimit(Struct, kw_only=True):
 NO_RATE_LIMIT = RateLimit()
 
 
-class UpstreamRequest(Struct, kw_only=True):
+class UpstreamRequest(Struct, frozen=True, kw_only=True):
     """A request relative to the account's base URL; `path` is already percent-encoded.
 
     `body` is JSON bytes. `headers` add to the adapter's own; credentials are added on sending.
@@ -171,7 +171,7 @@ class UpstreamRequest(Struct, kw_only=True):
     headers: tuple[tuple[str, str], ...] = ()
 
 
-class UpstreamReply(Struct, kw_only=True):
+class UpstreamReply(Struct, frozen=True, kw_only=True):
     """A 2xx answer of the provider: header names in lower case, body decompressed."""
 
     status: int
@@ -183,7 +183,7 @@ class UpstreamReply(Struct, kw_only=True):
 # --- one call --------------------------------------------------------------------------------
 
 
-class Page(Struct, array_like=True, omit_defaults=True, kw_only=True):
+class Page(Struct, frozen=True, array_like=True, omit_defaults=True, kw_only=True):
     """Where a list goes on: the provider's cursor, how many records of that page were examined,
     and the id of the last one (a page that shifted in between is picked up behind it)."""
 
@@ -192,7 +192,7 @@ class Page(Struct, array_like=True, omit_defaults=True, kw_only=True):
     anchor: str | None = None
 
 
-class Call(Struct, kw_only=True):
+class Call(Struct, frozen=True, kw_only=True):
     """Validated arguments, placed. Values in `path` are plain text, encoded on sending.
 
     `limit`, `page` and `filters` (what a cursor is bound to) are for list tools only.
@@ -221,7 +221,7 @@ class Call(Struct, kw_only=True):
         return msgspec.structs.replace(self, query={**self.query, **changes})
 
 
-class Outcome(Struct, kw_only=True):
+class Outcome(Struct, frozen=True, kw_only=True):
     """What a tool gives back.
 
     `data` is the provider's bytes or plain JSON values; None for an empty answer. For a list
@@ -261,7 +261,7 @@ class Mapper(Protocol):
     async def __call__(self, call: Call, context: Context) -> Outcome: ...
 
 
-class Renewal(Struct, kw_only=True):
+class Renewal(Struct, frozen=True, kw_only=True):
     """Fresh credentials. `changed` holds what must be kept (a rotated refresh token), `token`
     the access token, `expires_in` its life in seconds (None: unsaid)."""
 
@@ -302,7 +302,7 @@ class Auth(Protocol):
 # --- accounts, servers, grants ---------------------------------------------------------------
 
 
-class Account(Struct, kw_only=True):
+class Account(Struct, frozen=True, kw_only=True):
     """One customer's connection to a provider, opened: secrets resolved."""
 
     id: str
@@ -314,7 +314,7 @@ class Account(Struct, kw_only=True):
     version: int = 1
 
 
-class Scope(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
+class Scope(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
     """What a server may do: `config` of the admin API. None means no restriction."""
 
     methods: tuple[str, ...] | None = None
@@ -325,7 +325,7 @@ class Scope(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=True
     confirm: Confirm = "none"
 
 
-class ServerRecord(Struct, kw_only=True):
+class ServerRecord(Struct, frozen=True, kw_only=True):
     """An MCP server as it is stored. `token_hash` is the keyed hash, never the token."""
 
     id: str
@@ -339,7 +339,7 @@ class ServerRecord(Struct, kw_only=True):
     expires_at: datetime | None = None
 
 
-class Grant(Struct, kw_only=True):
+class Grant(Struct, frozen=True, kw_only=True):
     """What a request that passed the door may do."""
 
     server_id: str
@@ -349,14 +349,14 @@ class Grant(Struct, kw_only=True):
     expires_at: datetime | None = None
 
 
-class Listing(Struct, kw_only=True):
+class Listing(Struct, frozen=True, kw_only=True):
     """The tools of a grant. `rendered` keeps the bytes made of them, one entry per revision."""
 
     tools: tuple[Tool, ...]
     rendered: dict[str, bytes]
 
 
-class Answer(Struct, kw_only=True):
+class Answer(Struct, frozen=True, kw_only=True):
     """A finished call: compact JSON, sentences for the model, the provider's limits."""
 
     payload: bytes
@@ -390,7 +390,7 @@ class Vault(Protocol):
         """Store renewed values. Use them only after this returned."""
 
 
-class CallEvent(Struct, kw_only=True):
+class CallEvent(Struct, frozen=True, kw_only=True):
     """A finished call: names, kinds and durations. Never arguments, never data."""
 
     request_id: str

@@ -11,7 +11,7 @@ import importlib.util
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -20,16 +20,17 @@ import pluggy
 
 from crossdock import hookspecs
 from crossdock.adapter.load import Adapter
-from crossdock.config import PluginSettings
+from crossdock.config import PluginSettings, Settings
 from crossdock.errors import ConfigError, CrossdockError, PluginError
 from crossdock.log import logger
 from crossdock.model import CallEvent, Struct
+from crossdock.secrets import BuiltinSecrets
 
 GROUP = "crossdock"
 log = logger(__name__)
 
 
-class PluginRecord(Struct, kw_only=True):
+class PluginRecord(Struct, frozen=True, kw_only=True):
     """A plugin as `crossdock plugins` shows it. `error` is empty when it works."""
 
     name: str
@@ -45,7 +46,7 @@ class Plugins:
 
     def __init__(self, settings: PluginSettings, folder: Path) -> None:
         self._settings = settings
-        self._folder = folder / settings.folder
+        self._folder = folder / settings.folder if settings.folder else None
         self._manager = pluggy.PluginManager("crossdock")
         self._manager.add_hookspecs(hookspecs)
         self._records: dict[str, PluginRecord] = {}
@@ -80,7 +81,7 @@ class Plugins:
             yield point.name, source, dist.version if dist else "", point.load
 
     def _dropped_in(self) -> Iterator[tuple[str, str, str, Callable[[], object]]]:
-        if not self._folder.is_dir():
+        if self._folder is None or not self._folder.is_dir():
             return
         _refuse_writable(self._folder)
         for path in sorted(self._folder.iterdir()):
@@ -109,24 +110,25 @@ class Plugins:
         for impl in self._manager.hook.crossdock_adapters.get_hookimpls():
             record = self._records[impl.plugin_name]
             try:
-                found = list(impl.function() or ())
-                for adapter in found:
-                    if not isinstance(adapter, Adapter):
-                        raise PluginError(
-                            f"crossdock_adapters gave {type(adapter).__name__}; "
-                            "yield what load_adapter returns"
-                        )
+                found = _listed(impl.function())
+                wrong = [one for one in found if not isinstance(one, Adapter)]
+                if wrong:
+                    raise PluginError(
+                        f"crossdock_adapters gave {type(wrong[0]).__name__}; "
+                        "yield what load_adapter returns"
+                    )
             except BaseException as error:
                 self._broken(impl.plugin_name, record.source, record.version, error)
                 continue
-            for adapter in found:
+            adapters = [one for one in found if isinstance(one, Adapter)]
+            for adapter in adapters:
                 if adapter.name in owners:
                     clashes.add(adapter.name)
                     self._clash(adapter.name, owners[adapter.name], impl.plugin_name)
                 else:
                     owners[adapter.name] = impl.plugin_name
                     self.adapters[adapter.name] = adapter
-            names = tuple(adapter.name for adapter in found)
+            names = tuple(adapter.name for adapter in adapters)
             if not self._records[impl.plugin_name].error:
                 self._records[impl.plugin_name] = msgspec.structs.replace(
                     record, adapters=names
@@ -170,6 +172,14 @@ class Plugins:
                 log.error("plugin.hook_failed", plugin=impl.plugin_name, exc_info=error)
 
 
+def _listed(given: object) -> list[object]:
+    if given is None:
+        return []
+    if not isinstance(given, Iterable):
+        raise PluginError(f"crossdock_adapters gave {type(given).__name__}; yield adapters")
+    return list(given)
+
+
 def _import(name: str, entry: Path) -> ModuleType:
     module_name = f"crossdock_local_{name}"
     is_package = entry.name == "__init__.py"
@@ -194,3 +204,11 @@ def _refuse_writable(folder: Path) -> None:
             f"{folder} may be written by everyone, and its code runs with the gateway's rights; "
             f"run `chmod o-w {folder}`"
         )
+
+
+def load_plugins(settings: Settings) -> Plugins:
+    """Load the built-in plugin and all others. Raises PluginError under `strict`."""
+    plugins = Plugins(settings.plugins, settings.folder)
+    plugins.add(BuiltinSecrets(settings.folder), "secrets")
+    plugins.load()
+    return plugins

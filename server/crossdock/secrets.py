@@ -42,7 +42,7 @@ _NONCE_BYTES = 12
 # --- references ------------------------------------------------------------------------------
 
 
-class Reference(Struct):
+class Reference(Struct, frozen=True):
     """`scheme:reference`, taken apart."""
 
     scheme: str
@@ -67,7 +67,7 @@ def resolve_secret(value: str, where: str, resolve: Resolve) -> Secret:
     reference = parse_reference(value)
     if reference is None:
         raise ConfigError(
-            f"{where} holds a secret itself. Write `env:NAME` or `file:PATH` and put the value there."
+            f"{where} holds a secret itself. Write `env:NAME` or `file:PATH` and put it there."
         )
     try:
         found = resolve(reference.scheme, reference.reference)

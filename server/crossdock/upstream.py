@@ -27,7 +27,7 @@ _ERROR_BYTES = 65_536
 _IDLE_SECONDS = 10  # longer-lived idle connections meet a provider that just closed them
 
 
-class UpstreamLimits(Struct, kw_only=True):
+class UpstreamLimits(Struct, frozen=True, kw_only=True):
     """Seconds and bytes of one request to a provider."""
 
     connect_seconds: float = 5.0
@@ -37,7 +37,7 @@ class UpstreamLimits(Struct, kw_only=True):
     connections: int = 64
 
 
-class Exchange(Struct, kw_only=True):
+class Exchange(Struct, frozen=True, kw_only=True):
     """What a provider answered, whatever the status."""
 
     status: int

@@ -25,7 +25,7 @@ _SECOND = (
 )
 
 
-class Caller(Struct, kw_only=True):
+class Caller(Struct, frozen=True, kw_only=True):
     """Who holds an API token."""
 
     id: str
@@ -34,7 +34,7 @@ class Caller(Struct, kw_only=True):
     expires_at: datetime | None = None
 
 
-class Access(Struct, kw_only=True):
+class Access(Struct, frozen=True, kw_only=True):
     """Everything the gate knows, swapped as a whole: hash → what it opens."""
 
     grants: Mapping[bytes, tuple[Grant, datetime | None]] = {}

@@ -29,7 +29,7 @@ def split(binding: Binding, raw: msgspec.Raw | None, open_cursor: OpenCursor) ->
                 raise InvalidArguments(alias, f"is another spelling of {key}; give one of them")
             arguments[key] = arguments.pop(alias)
     binding.validate(arguments)
-    placed: dict[str, dict[str, Any]] = {"path": {}, "query": {}, "body": {}, "mapper": {}}
+    placed: dict[str, Any] = {"path": {}, "query": {}, "body": {}, "mapper": {}}
     for key, value in arguments.items():
         argument = binding.places[key]
         if argument.where in placed:

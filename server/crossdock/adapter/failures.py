@@ -174,12 +174,12 @@ def _items(text: str | None) -> list[tuple[str, Mapping[str, Any]]]:
     if not text:
         return []
     try:
-        parsed = http_sf.parse(text.encode(), tltype="list")
+        parsed: Any = http_sf.parse(text.encode(), tltype="list")
         return [(str(item), parameters) for item, parameters in parsed]
     except (ValueError, TypeError):
         pass
     try:  # an older draft: limit=100, remaining=50, reset=30
-        table = http_sf.parse(text.encode(), tltype="dictionary")
+        table: Any = http_sf.parse(text.encode(), tltype="dictionary")
         return [("", {name: pair[0] for name, pair in table.items()})]
     except (ValueError, TypeError):
         return []

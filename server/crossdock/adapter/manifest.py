@@ -22,7 +22,7 @@ class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pass
 
 
-class Credential(_Strict, kw_only=True):
+class Credential(_Strict, frozen=True, kw_only=True):
     """A credential an account must supply. `secret = false` may be shown."""
 
     about: str
@@ -30,7 +30,7 @@ class Credential(_Strict, kw_only=True):
     secret: bool = True
 
 
-class Setting(_Strict, kw_only=True):
+class Setting(_Strict, frozen=True, kw_only=True):
     """A setting an account may have."""
 
     about: str
@@ -38,7 +38,7 @@ class Setting(_Strict, kw_only=True):
     default: Any = None
 
 
-class AuthRefresh(_Strict, kw_only=True):
+class AuthRefresh(_Strict, frozen=True, kw_only=True):
     """How a refresh token is exchanged."""
 
     encoding: Literal["form", "json"] = "form"
@@ -46,7 +46,7 @@ class AuthRefresh(_Strict, kw_only=True):
     send: list[str] = []
 
 
-class AuthAuthorize(_Strict, kw_only=True):
+class AuthAuthorize(_Strict, frozen=True, kw_only=True):
     """Where a person grants access: data for a connect flow."""
 
     url: str
@@ -54,14 +54,14 @@ class AuthAuthorize(_Strict, kw_only=True):
     extra: dict[str, str] = {}
 
 
-class AccountHeader(_Strict, kw_only=True):
+class AccountHeader(_Strict, frozen=True, kw_only=True):
     """A header filled from a credential, when the boolean setting `when` is on."""
 
     credential: str
     when: str = ""
 
 
-class AuthSpec(_Strict, kw_only=True):
+class AuthSpec(_Strict, frozen=True, kw_only=True):
     """`[auth]`."""
 
     scheme: str = "none"
@@ -77,20 +77,20 @@ class AuthSpec(_Strict, kw_only=True):
     account_headers: dict[str, AccountHeader] = {}
 
 
-class ResetSpec(_Strict, rename={"as_": "as"}, kw_only=True):
+class ResetSpec(_Strict, frozen=True, rename={"as_": "as"}, kw_only=True):
     """Where a provider hides its reset."""
 
     header: str
     as_: Literal["delta", "epoch", "date"] = "delta"
 
 
-class RateLimitSpec(_Strict, kw_only=True):
+class RateLimitSpec(_Strict, frozen=True, kw_only=True):
     """`[failures.rate_limit]`."""
 
     reset: ResetSpec | None = None
 
 
-class FailuresSpec(_Strict, kw_only=True):
+class FailuresSpec(_Strict, frozen=True, kw_only=True):
     """`[failures]`: how the provider says no."""
 
     message: str | list[str] = "/message"
@@ -99,13 +99,13 @@ class FailuresSpec(_Strict, kw_only=True):
     rate_limit: RateLimitSpec = RateLimitSpec()
 
 
-class Verify(_Strict, kw_only=True):
+class Verify(_Strict, frozen=True, kw_only=True):
     """`[verify]`: the call that proves an account's credentials."""
 
     get: str
 
 
-class _Method(_Strict, kw_only=True):
+class _Method(_Strict, frozen=True, kw_only=True):
     http: str
     effect: Effect | None = None
     one: bool = False
@@ -114,7 +114,7 @@ class _Method(_Strict, kw_only=True):
     idempotent: bool | None = None
 
 
-class _Resource(_Strict, kw_only=True):
+class _Resource(_Strict, frozen=True, kw_only=True):
     methods: dict[str, Any]
     tags: list[str] = []
     docs: str = ""
@@ -122,7 +122,7 @@ class _Resource(_Strict, kw_only=True):
     paging: Paging | None = None
 
 
-class _Manifest(_Strict, kw_only=True):
+class _Manifest(_Strict, frozen=True, kw_only=True):
     format: int
     name: str
     title: str

@@ -42,6 +42,7 @@ def read(call: Call, reply: UpstreamReply) -> Outcome:
     if spec.style == "offset":
         return _read_offset(call, reply, records, limit)
     start = _start(records, call.page, spec)
+    following: Page | None = None
     kept, dropped, end = _take(call, records, start, limit)
     if end < len(records):
         following = Page(cursor=call.page.cursor, skip=end, anchor=_id(records[end - 1], spec.id))
@@ -49,7 +50,8 @@ def read(call: Call, reply: UpstreamReply) -> Outcome:
         cursor = _next_link(reply, spec) if spec.style == "link" else None
         if cursor is not None and cursor == call.page.cursor:
             cursor = None  # a page that names itself as the next would never end
-        following = None if cursor is None else Page(cursor=cursor)
+        if cursor is not None:
+            following = Page(cursor=cursor)
     return _outcome(kept, dropped, following, reply)
 
 
@@ -141,7 +143,7 @@ def _next_link(reply: UpstreamReply, spec: Paging) -> str | None:
     for target, parameters in _LINK.findall(reply.headers.get("link", "")):
         relation = _REL.search(parameters)
         if relation and "next" in (relation.group(1) or relation.group(2)).lower().split():
-            values = parse_qs(urlsplit(target).query).get(spec.ask["cursor"])
+            values: list[str] | None = parse_qs(urlsplit(target).query).get(spec.ask["cursor"])
             if not values:
                 raise malformed(
                     f"its Link header names a next page without `{spec.ask['cursor']}`"

@@ -24,7 +24,7 @@ _CLIENT_PREFIX = len("mcp____") + 12  # what a client puts before a name, with a
 def _load(config: Any) -> tuple[Settings, Plugins]:
     from crossdock import log
     from crossdock.config import load_settings
-    from crossdock.gateway import load_plugins
+    from crossdock.plugins import load_plugins
 
     settings = load_settings(config)
     log.configure("error", settings.log.format)

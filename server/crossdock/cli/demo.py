@@ -50,7 +50,8 @@ async def _demo(folder: Path, port: int, as_json: bool) -> None:
     from crossdock.access.tokens import mint
     from crossdock.app import Listener, until_told
     from crossdock.config import LogSettings, Settings, UpstreamSettings
-    from crossdock.gateway import Gateway, load_plugins
+    from crossdock.gateway import Gateway
+    from crossdock.plugins import load_plugins
     from crossdock.secrets import MasterKey
 
     settings = Settings(

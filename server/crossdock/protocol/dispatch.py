@@ -34,7 +34,7 @@ from crossdock.protocol.versions import Headers, Revision, classify, negotiate
 log = logger(__name__)
 
 
-class Inbound(Struct, kw_only=True):
+class Inbound(Struct, frozen=True, kw_only=True):
     """One POST: its body, the headers that matter, and the id under which it is logged."""
 
     body: bytes
@@ -42,7 +42,7 @@ class Inbound(Struct, kw_only=True):
     request_id: str
 
 
-class Reply(Struct, kw_only=True):
+class Reply(Struct, frozen=True, kw_only=True):
     """What goes back. No payload: the message was accepted and needs no answer (202)."""
 
     payload: bytes | None

@@ -34,7 +34,7 @@ LOG_LEVELS = (
 )
 
 
-class Revision(Struct, kw_only=True):
+class Revision(Struct, frozen=True, kw_only=True):
     """One published revision; each flag is a feature that not all of them have."""
 
     name: str
@@ -60,7 +60,7 @@ LATEST_LEGACY = REVISIONS["2025-11-25"]
 ASSUMED = REVISIONS["2025-03-26"]  # what a request without a version header speaks
 
 
-class Headers(Struct, kw_only=True):
+class Headers(Struct, frozen=True, kw_only=True):
     """The request headers that the protocol reads; every value that was sent, stripped."""
 
     version: tuple[str, ...] = ()

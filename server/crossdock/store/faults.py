@@ -1,4 +1,6 @@
-"""What an engine's error means for the person who has to mend it. Repeats no statement and no value."""
+"""What an engine's error means for the person who has to mend it.
+
+Texts repeat no statement and no value: those hold hashes and sealed credentials."""
 
 from __future__ import annotations
 
@@ -15,14 +17,13 @@ _SQLITE: tuple[tuple[str, FaultReason, str], ...] = (
     ("SQLITE_FULL", "full", "its disk is full. Make room; nothing of this write was kept."),
     ("SQLITE_BUSY", "locked", "another process has kept it locked for 5 s. End that process."),
     ("SQLITE_LOCKED", "locked", "another process has kept it locked for 5 s. End that process."),
-    ("SQLITE_READONLY", "read_only", "it may not be written. Mend the permissions of file and folder."),
-    ("SQLITE_PERM", "read_only", "it may not be opened. Mend the permissions of file and folder."),
+    ("SQLITE_READONLY", "read_only", "it may not be written. Mend the permissions of the file."),
+    ("SQLITE_PERM", "read_only", "it may not be opened. Mend the permissions of the file."),
     ("SQLITE_CORRUPT", "corrupt", "its file is damaged and was left as it is. Restore a backup."),
     ("SQLITE_NOTADB", "corrupt", "its file is no SQLite database. Restore a backup."),
-    ("SQLITE_CANTOPEN", "missing", "its file cannot be opened. Mend the permissions of file and folder."),
+    ("SQLITE_CANTOPEN", "missing", "its file cannot be opened. Mend the permissions there."),
     ("SQLITE_IOERR", "other", "reading or writing its file failed. Look at the disk's health."),
-)  # fmt: skip
-
+)
 _POSTGRES: tuple[tuple[str, FaultReason, str], ...] = (
     ("53100", "full", "its disk is full. Make room; nothing of this write was kept."),
     ("53", "unreachable", "the server has no connection or memory left. Raise its limits."),

@@ -75,8 +75,8 @@ class Keys:
         key = await asyncio.to_thread(master.read)
         if key is None:
             raise ConfigError(
-                f"The master key {master.name} is missing, and the store {self._database.where} was "
-                f"sealed with it: without it nobody can read {await self._at_stake()}. "
+                f"The master key {master.name} is missing, and the store {self._database.where} "
+                f"was sealed with it: without it nobody can read {await self._at_stake()}. "
                 "Restore the file from its backup."
             )
         await self._refuse_wrong(rows, key, master.name)
@@ -122,13 +122,14 @@ class Keys:
 
     def active(self, connection: Connection) -> str:
         """Return the id of the data key that seals now."""
+        ring = self.ring
         query = select(_ROWS.c.id).where(_ROWS.c.purpose == "data", _ROWS.c.status == "active")
-        key_id = connection.execute(query).scalar_one()
-        if not self.ring.holds(key_id):
+        key_id = connection.execute(query).scalar_one_or_none() or "that seals"
+        if not ring.holds(key_id):
             self._learn(connection)
-        if not self.ring.holds(key_id):
+        if not ring.holds(key_id):
             raise StoreError(
-                f"The data key {key_id} of the store is damaged. Run `crossdock keys rotate`, then "
+                f"The data key {key_id} is damaged in the store. Run `crossdock keys rotate`, then "
                 "set the credentials that are named as unreadable again."
             )
         return str(key_id)

@@ -17,7 +17,7 @@ from crossdock.store.records import BadCursor, Listing
 T = TypeVar("T")
 
 
-class Place(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+class Place(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """Where a list goes on: behind the row made at this moment, with this id."""
 
     created_at: datetime

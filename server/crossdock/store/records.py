@@ -50,14 +50,14 @@ class BadCursor(StoreError):
     """A list cursor that this list did not give out."""
 
 
-class Listing(Struct, Generic[T]):
+class Listing(Struct, Generic[T], frozen=True):
     """One page of a list; `next_cursor` is None at its end."""
 
     items: tuple[T, ...]
     next_cursor: str | None = None
 
 
-class StoredAccount(Struct):
+class StoredAccount(Struct, frozen=True):
     """An integrated account of the store, opened.
 
     `unreadable` names credentials whose sealed text is damaged or was moved; they are missing from
@@ -88,7 +88,7 @@ class StoredAccount(Struct):
         )
 
 
-class StoredServer(ServerRecord):
+class StoredServer(ServerRecord, frozen=True):
     """An MCP server with what the store keeps beside the record.
 
     Until `previous_expires_at` the token before the last rotation is still good.
@@ -111,7 +111,7 @@ class StoredServer(ServerRecord):
         )
 
 
-class ServerStub(Struct):
+class ServerStub(Struct, frozen=True):
     """What is left of an expired server for 30 days: enough to answer 410 with the date."""
 
     server_id: str
@@ -119,7 +119,7 @@ class ServerStub(Struct):
     expired_at: datetime
 
 
-class ApiToken(Struct):
+class ApiToken(Struct, frozen=True):
     """A bearer token of the admin API, or second factor of a server. Never the token itself."""
 
     id: str
@@ -133,7 +133,7 @@ class ApiToken(Struct):
     last_used_at: datetime | None = None
 
 
-class Grants(Struct):
+class Grants(Struct, frozen=True):
     """Everything the door needs to know, read at one moment."""
 
     servers: tuple[StoredServer, ...] = ()
@@ -141,7 +141,7 @@ class Grants(Struct):
     api_tokens: tuple[ApiToken, ...] = ()
 
 
-class AuditEntry(Struct):
+class AuditEntry(Struct, frozen=True):
     """One line of the call log: names, kinds and durations. Never arguments, never data.
 
     `actor` is who did it (an API token's id, a server's id, `cli`), `action` the tool or the admin
@@ -163,7 +163,7 @@ class AuditEntry(Struct):
     id: int = 0
 
 
-class AuditFilter(Struct):
+class AuditFilter(Struct, frozen=True):
     """Which lines of the call log to read; None does not restrict. `until` is exclusive."""
 
     since: datetime | None = None
@@ -177,7 +177,7 @@ class AuditFilter(Struct):
     request_id: str | None = None
 
 
-class Rotation(Struct):
+class Rotation(Struct, frozen=True):
     """What `keys rotate` did. `unreadable` are `account.field` names that no key opens; while there
     are any, the key they were sealed with is kept."""
 
@@ -187,7 +187,7 @@ class Rotation(Struct):
     unreadable: tuple[str, ...] = ()
 
 
-class KeyInfo(Struct):
+class KeyInfo(Struct, frozen=True):
     """A key of the ring as `doctor` may show it: no key material."""
 
     id: str
@@ -196,7 +196,7 @@ class KeyInfo(Struct):
     created_at: datetime
 
 
-class Expired(Struct):
+class Expired(Struct, frozen=True):
     """What `expire` removed: servers that became stubs, and stubs that are gone."""
 
     servers: tuple[ServerStub, ...] = ()

@@ -19,6 +19,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    PrimaryKeyConstraint,
     String,
     Table,
     Text,
@@ -188,5 +189,6 @@ revision = Table(
 alembic_version = Table(
     "alembic_version",
     MetaData(),  # alembic's own table; here so that its row can be read without importing alembic
-    Column("version_num", String(32), primary_key=True, nullable=False),
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
 )
