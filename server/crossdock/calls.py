@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import msgspec
@@ -16,7 +16,7 @@ from crossdock.adapter.arguments import OpenCursor, split
 from crossdock.adapter.bodies import malformed
 from crossdock.catalog import Bound, Catalog
 from crossdock.config import LimitSettings
-from crossdock.connection import CallContext, Connection
+from crossdock.connection import CallContext, Connection, Measured
 from crossdock.cursors import Cursors
 from crossdock.errors import (
     BadToolOutput,
@@ -79,10 +79,11 @@ class Calls:
         bound = self._catalog.find(grant, name)
         self._enter(grant)
         try:
-            run = self._run(grant, bound, arguments, request_id)
+            measured = Measured()
+            run = self._run(grant, bound, arguments, request_id, measured)
             if bound.binding.tool.effect == "read":
                 return await run
-            return await self._shielded(run)
+            return await self._shielded(run, measured)
         finally:
             self._leave(grant)
 
@@ -108,24 +109,34 @@ class Calls:
 
     # --- one call ----------------------------------------------------------------------------
 
-    async def _shielded(self, run: Any) -> Answer:
-        """A write goes on to its end when its client goes away: half a write helps nobody."""
+    async def _shielded(self, run: Coroutine[Any, Any, Answer], measured: Measured) -> Answer:
+        """A write that has begun goes on to its end when its client goes away: half a write, not
+        read back, helps nobody. One that has sent nothing yet is given up."""
         task: asyncio.Task[Answer] = asyncio.create_task(run)
         self._writes.add(task)
         task.add_done_callback(self._writes.discard)
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
-        return await asyncio.shield(task)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if not measured.wrote:
+                task.cancel()
+            raise
 
     async def _run(
-        self, grant: Grant, bound: Bound, arguments: msgspec.Raw | None, request_id: str
+        self,
+        grant: Grant,
+        bound: Bound,
+        arguments: msgspec.Raw | None,
+        request_id: str,
+        measured: Measured,
     ) -> Answer:
         tool = bound.binding.tool
-        context: CallContext | None = None
         started = time.monotonic()
         outcome = "internal"
         try:
             call = split(bound.binding, arguments, self._opener(grant, tool))
-            context = CallContext(self._connection(bound))
+            context = CallContext(self._connection(bound), measured)
             result = await self._mapped(bound, call, context)
             answer = self._answer(grant, call, result)
             outcome = "ok"
@@ -137,7 +148,7 @@ class Calls:
             outcome = "cancelled"
             raise
         finally:
-            self._finish(grant, bound, request_id, outcome, time.monotonic() - started, context)
+            self._finish(grant, bound, request_id, outcome, time.monotonic() - started, measured)
 
     def _opener(self, grant: Grant, tool: Tool) -> OpenCursor:
         return lambda cursor, chosen: self._cursors.open(
@@ -211,9 +222,8 @@ class Calls:
         request_id: str,
         outcome: str,
         seconds: float,
-        context: CallContext | None,
+        measured: Measured,
     ) -> None:
-        measured = context.measured if context else None
         event = CallEvent(
             request_id=request_id,
             server_id=grant.server_id,
@@ -222,10 +232,10 @@ class Calls:
             tool=bound.binding.tool.name,
             effect=bound.binding.tool.effect,
             outcome=outcome,
-            upstream_status=measured.status if measured else None,
-            upstream_requests=measured.requests if measured else 0,
+            upstream_status=measured.status,
+            upstream_requests=measured.requests,
             seconds=seconds,
-            upstream_seconds=measured.seconds if measured else 0.0,
+            upstream_seconds=measured.seconds,
         )
         log.info(
             "call.finished",

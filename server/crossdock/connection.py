@@ -247,9 +247,9 @@ class Connection:
 class CallContext:
     """The Context of one call."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, measured: Measured) -> None:
         self._connection = connection
-        self.measured = Measured()
+        self.measured = measured
 
     @property
     def settings(self) -> Mapping[str, Any]:

@@ -135,6 +135,17 @@ class Plugins:
                 )
         for name in clashes:
             self.adapters.pop(name, None)
+        for adapter in self.adapters.values():
+            self._review(adapter)
+
+    def _review(self, adapter: Adapter) -> None:
+        toolset = adapter.toolset(adapter.defaults())
+        for one in toolset.withheld:
+            log.info("tool.withheld", tool=one.name, source=one.source, reason=one.reason)
+        for problem in toolset.problems:
+            log.error("adapter.broken", adapter=adapter.name, error=problem)
+            if self._settings.strict:
+                raise PluginError(problem)
 
     def _clash(self, adapter: str, first: str, second: str) -> None:
         error = PluginError(f"adapter {adapter!r} comes from both {first} and {second}")

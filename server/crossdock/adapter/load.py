@@ -76,6 +76,17 @@ class Toolset(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[str, ...]
 
 
+class _Loaded(msgspec.Struct, frozen=True, kw_only=True):
+    """What was read from the files at one moment; replaced as a whole."""
+
+    manifest: Manifest
+    auth: Auth
+    pages: tuple[tuple[str, str], ...]
+    stamp: tuple[tuple[str, int, int], ...]
+    generation: int
+    toolsets: dict[tuple[tuple[str, str], ...], Toolset]
+
+
 class Adapter:
     """The installed knowledge of one provider. Made by `load_adapter`, never by hand."""
 
@@ -91,36 +102,57 @@ class Adapter:
         self._mappers = dict(mappers)
         self._given_auth = auth
         self._expand = expand
-        self._toolsets: dict[tuple[tuple[str, str], ...], Toolset] = {}
         self.sandbox = sandbox
-        self.generation = 0
-        self._read()
-
-    # Author-facing facts; all come from adapter.toml.
+        self._loaded = self._read(generation=1)
 
     @property
     def name(self) -> str:
         """The integration's name, as in accounts and tool names."""
-        return self.manifest.name
+        return self._loaded.manifest.name
+
+    @property
+    def manifest(self) -> Manifest:
+        """adapter.toml, decoded."""
+        return self._loaded.manifest
+
+    @property
+    def auth(self) -> Auth:
+        """How requests are signed."""
+        return self._loaded.auth
+
+    @property
+    def generation(self) -> int:
+        """Rises whenever the files were read again."""
+        return self._loaded.generation
 
     def refresh(self) -> bool:
         """Read the files again if one is newer; tell whether the tools may have changed.
 
-        A broken file leaves the tools as they were and raises AdapterError.
+        A broken file leaves the tools as they were and raises AdapterError, once.
         """
-        if self._stamp() == self._stamped:
+        stamp = self._stamp()
+        old = self._loaded
+        if stamp == old.stamp:
             return False
-        self._read()
+        known = self.toolset(self.defaults()).problems
+        try:
+            self._loaded = self._read(generation=old.generation + 1)
+            if fresh := set(self.toolset(self.defaults()).problems).difference(known):
+                raise AdapterError(min(fresh))
+        except AdapterError:
+            # A half-saved page must not take tools away; it is read again when it changes again.
+            self._loaded = msgspec.structs.replace(old, stamp=stamp)
+            raise
         return True
 
     def toolset(self, settings: Mapping[str, Any]) -> Toolset:
         """Return the tools of an account with these settings."""
         expansions = tuple(self._expand(settings)) if self._expand else ()
-        key = tuple((e.page_name, e.page) for e in expansions)
-        found = self._toolsets.get(key)
+        key = tuple((expansion.page_name, expansion.page) for expansion in expansions)
+        found = self._loaded.toolsets.get(key)
         if found is None:
             found = self._build(expansions)
-            self._toolsets[key] = found
+            self._loaded.toolsets[key] = found
         return found
 
     def defaults(self) -> dict[str, Any]:
@@ -135,7 +167,7 @@ class Adapter:
         stats = [(file.name, file.stat()) for file in self._files()]
         return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)
 
-    def _read(self) -> None:
+    def _read(self, generation: int) -> _Loaded:
         try:
             stamp = self._stamp()
             toml, *pages = [(file, file.read_text(encoding="utf-8")) for file in self._files()]
@@ -144,15 +176,15 @@ class Adapter:
         except UnicodeDecodeError as error:
             raise AdapterError(f"{self._folder}: a file is not UTF-8: {error}") from None
         manifest = read_manifest(toml[1], _short(toml[0]))
-        auth = self._given_auth or auth_of(manifest.auth, manifest.source)
         self._check_mappers(manifest)
-        # Assigned together, after everything that can fail.
-        self.manifest: Manifest = manifest
-        self.auth: Auth = auth
-        self._pages = [(_short(file), text) for file, text in pages]
-        self._stamped = stamp
-        self._toolsets = {}
-        self.generation += 1
+        return _Loaded(
+            manifest=manifest,
+            auth=self._given_auth or auth_of(manifest.auth, manifest.source),
+            pages=tuple((_short(file), text) for file, text in pages),
+            stamp=stamp,
+            generation=generation,
+            toolsets={},
+        )
 
     def _check_mappers(self, manifest: Manifest) -> None:
         declared = {f"{method.resource}.{method.method}" for method in manifest.methods}
@@ -165,7 +197,7 @@ class Adapter:
     def _build(self, expansions: tuple[Expansion, ...]) -> Toolset:
         manifest = self.manifest
         methods = {method.tool: method for method in manifest.methods}
-        pages = list(self._pages)
+        pages = list(self._loaded.pages)
         for expansion in expansions:
             lines = Lines("", expansion.page_name)
             for method in read_resources(

@@ -1,0 +1,50 @@
+"""orders.list: a number, tracking code or alternate id makes Malomo answer one order, or 404.
+
+A list tool answers a list whatever the filter: the one order becomes a list of one, the 404 an
+empty list with Malomo's words as a note. Every other answer passes as it is.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import msgspec
+
+from crossdock.adapter import (
+    Call,
+    Context,
+    Outcome,
+    UpstreamFailure,
+    UpstreamReply,
+    UpstreamRequest,
+    rest,
+)
+
+_LOOKUPS = frozenset({"alternate_id", "number", "tracking_code"})
+
+
+async def list_orders(call: Call, context: Context) -> Outcome:
+    """List orders; a look-up by one of the filters gives a list of none or one."""
+    if _LOOKUPS.isdisjoint(call.query):
+        return await rest(call, context)
+    try:
+        return await rest(call, cast("Context", _Listing(context)))
+    except UpstreamFailure as failure:
+        if failure.kind != "not_found":
+            raise
+        note = f"Malomo found no such order: {failure}"
+        return Outcome(data=[], rate=failure.rate, notes=(note,))
+
+
+class _Listing:
+    """The sending half of a context; a reply that is one object becomes a list of it."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def send(self, request: UpstreamRequest) -> UpstreamReply:
+        """Send once, as the context does."""
+        reply = await self._context.send(request)
+        if not reply.body.lstrip().startswith(b"{"):
+            return reply
+        return msgspec.structs.replace(reply, body=b"[" + reply.body + b"]")

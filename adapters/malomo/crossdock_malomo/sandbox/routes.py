@@ -1,0 +1,337 @@
+"""The sandbox's routes: Malomo's 21 operations, the key at the door, and the control routes."""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from crossdock_malomo.sandbox.faults import Faults
+from crossdock_malomo.sandbox.paging import Place, page
+from crossdock_malomo.sandbox.shop import Record, Refusal, Shop
+from crossdock_malomo.sandbox.switches import Switches
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+LARGEST_BODY = 8 * 1024 * 1024
+REQUESTS_KEPT = 10_000
+
+
+def build(shop: Shop, switches: Switches) -> web.Application:
+    """Return the application of one shop."""
+    sandbox = _Sandbox(shop, switches)
+    app = web.Application(client_max_size=LARGEST_BODY, middlewares=[sandbox.middleware])
+    app.add_routes(sandbox.routes())
+    return app
+
+
+class _Sandbox:
+    """One shop behind its API; what was received and what is to go wrong."""
+
+    def __init__(self, shop: Shop, switches: Switches) -> None:
+        self.shop = shop
+        self._default = switches
+        self._received: deque[dict[str, Any]] = deque(maxlen=REQUESTS_KEPT)
+        self._set(switches)
+
+    def _set(self, switches: Switches) -> None:
+        self.switches = switches
+        self._faults = Faults(switches)
+        self._seen: Counter[tuple[str, str]] = Counter()
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return all routes; `/orders/` is `/orders`, as Malomo's documents write both."""
+        return [
+            web.get("/orders", self.list_orders),
+            web.get("/orders/", self.list_orders),
+            web.post("/orders", self.create_order),
+            web.get("/orders/{id}", self.get_order),
+            web.put("/orders/{id}", self.put_order),
+            web.delete("/orders/{id}", self.delete_order),
+            web.get("/orders/{id}/events", self.list_order_events),
+            web.post("/orders/{id}/events", self.create_order_event),
+            web.get("/customers", self.list_customers),
+            web.post("/customers", self.create_customer),
+            web.get("/customers/{id}", self.get_customer),
+            web.put("/customers/{id}", self.put_customer),
+            web.delete("/customers/{id}", self.delete_customer),
+            web.get("/customers/{id}/events", self.list_customer_events),
+            web.get("/webhooks", self.list_webhooks),
+            web.post("/webhooks", self.create_webhook),
+            web.get("/webhooks/{id}", self.get_webhook),
+            web.put("/webhooks/{id}", self.put_webhook),
+            web.delete("/webhooks/{id}", self.delete_webhook),
+            web.get("/_sandbox/switches", self.show_switches),
+            web.post("/_sandbox/switches", self.change_switches),
+            web.get("/_sandbox/requests", self.show_requests),
+            web.delete("/_sandbox/requests", self.forget_requests),
+            web.post("/_sandbox/reset", self.reset),
+        ]
+
+    # --- the door ----------------------------------------------------------------------------
+
+    @web.middleware
+    async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Record, let go wrong what is to go wrong, refuse strangers, word the refusals."""
+        if request.path.startswith("/_sandbox/"):
+            return await handler(request)
+        body = await request.read()
+        self._received.append(
+            {
+                "method": request.method,
+                "path_qs": request.raw_path,
+                "headers": {name.lower(): value for name, value in request.headers.items()},
+                "body": body.decode(errors="replace"),
+            }
+        )
+
+        async def answer(request: web.Request) -> web.StreamResponse:
+            try:
+                self._admit(request)
+                return await handler(request)
+            except Refusal as refusal:
+                return _refused(refusal.status, refusal.code, str(refusal))
+            except web.HTTPException as error:
+                return _refused(error.status, "not_found", f"{error.reason}: {request.path}")
+
+        return await self._faults.apply(request, answer)
+
+    def _admit(self, request: web.Request) -> None:
+        accept = request.headers.get("Accept", "").replace(" ", "").lower()
+        if "vnd.malomo" in accept and "version=2" not in accept:
+            raise Refusal(self.switches.wrong_version_status, "bad_version", "unknown version")
+        scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and key.startswith("sk_sandbox"):
+            return
+        if scheme.lower() != "bearer" or not key.startswith("pk_sandbox"):
+            raise Refusal(401, "unauthorized", "No valid API key was given")
+        route = request.match_info.route.resource
+        order = route is not None and route.canonical == "/orders/{id}"
+        lookup = request.path.rstrip("/") == "/orders" and _is_lookup(request)
+        if request.method != "GET" or not (order or lookup):
+            raise Refusal(
+                self.switches.publishable_status, "forbidden", "A publishable key may not do this"
+            )
+
+    # --- orders ------------------------------------------------------------------------------
+
+    async def list_orders(self, request: web.Request) -> web.Response:
+        """List, or look one order up."""
+        query = request.query
+        if "number" in query and "customer_email" not in query:
+            raise Refusal(
+                self.switches.number_without_email_status,
+                "bad_request",
+                "customer_email is required with number",
+            )
+        records = [self._visible(id) for id in self.shop.orders]
+        if not self.switches.ignore_filters:
+            records = [order for order in records if _fits(order, query)]
+        if not _is_lookup(request):
+            return page(request, self.switches, _newest(records), newest_first=True)
+        if not records:
+            raise Refusal(404, "not_found", "No order was found")
+        found = max(records, key=lambda order: (order["created_at"], order["id"]))
+        return _json([found] if self.switches.lookup_as_list else found)
+
+    async def create_order(self, request: web.Request) -> web.Response:
+        """Create an order: 200, as the documents show."""
+        return _json(self.shop.add_order(await _body(request)))
+
+    async def get_order(self, request: web.Request) -> web.Response:
+        """Read an order; right after that the other writer may come."""
+        id = request.match_info["id"]
+        answer = _json(self._visible(id, counts=True))
+        self.shop.settle(id)
+        self._interfere(id, "read")
+        return answer
+
+    async def put_order(self, request: web.Request) -> web.Response:
+        """Change an order."""
+        id = request.match_info["id"]
+        answer = _json(self.shop.put_order(id, await _body(request), self.switches))
+        self._interfere(id, "write")
+        return answer
+
+    async def delete_order(self, request: web.Request) -> web.Response:
+        """Delete an order."""
+        self.shop.delete_order(request.match_info["id"])
+        return self._deleted()
+
+    def _visible(self, id: str, *, counts: bool = False) -> Record:
+        return self.shop.view(id, counts=counts)
+
+    def _interfere(self, id: str, after: str) -> None:
+        self._seen[id, after] += 1
+        for one in self.switches.interferences:
+            if (one.order_id, one.after, one.nth) == (id, after, self._seen[id, after]):
+                self.shop.change_shipment(id, one.action, one.carrier, one.tracking_code)
+
+    # --- events ------------------------------------------------------------------------------
+
+    async def list_order_events(self, request: web.Request) -> web.Response:
+        """List an order's events."""
+        id = request.match_info["id"]
+        self.shop.find("order", self.shop.orders, id)
+        return self._events(request, self.shop.events[id])
+
+    async def create_order_event(self, request: web.Request) -> web.Response:
+        """Add an event to an order."""
+        return _json(self.shop.add_event(request.match_info["id"], await _body(request)))
+
+    async def list_customer_events(self, request: web.Request) -> web.Response:
+        """List the events of a customer's orders."""
+        return self._events(request, self.shop.events_of_customer(request.match_info["id"]))
+
+    def _events(self, request: web.Request, events: Any) -> web.Response:
+        placed: list[tuple[Place, Record]] = [
+            ([event["timestamp"], number, event["id"]], event)
+            for number, event in enumerate(events)
+        ]
+        newest_first = self.switches.events_order == "newest"
+        return page(request, self.switches, placed, newest_first=newest_first)
+
+    # --- customers ---------------------------------------------------------------------------
+
+    async def list_customers(self, request: web.Request) -> web.Response:
+        """List customers."""
+        records = self.shop.customers.values()
+        return page(request, self.switches, _newest(records), newest_first=True)
+
+    async def create_customer(self, request: web.Request) -> web.Response:
+        """Create a customer."""
+        return _json(self.shop.add_customer(await _body(request)))
+
+    async def get_customer(self, request: web.Request) -> web.Response:
+        """Read a customer."""
+        id = request.match_info["id"]
+        return _json(self.shop.find("customer", self.shop.customers, id))
+
+    async def put_customer(self, request: web.Request) -> web.Response:
+        """Change a customer."""
+        return _json(self.shop.put_customer(request.match_info["id"], await _body(request)))
+
+    async def delete_customer(self, request: web.Request) -> web.Response:
+        """Delete a customer; orders keep their copy."""
+        id = request.match_info["id"]
+        self.shop.find("customer", self.shop.customers, id)
+        del self.shop.customers[id]
+        return self._deleted()
+
+    # --- webhooks ----------------------------------------------------------------------------
+
+    async def list_webhooks(self, request: web.Request) -> web.Response:
+        """List webhooks."""
+        records = self.shop.webhooks.values()
+        return page(request, self.switches, _newest(records), newest_first=False)
+
+    async def create_webhook(self, request: web.Request) -> web.Response:
+        """Create a webhook; its secret is not told again."""
+        return _json(self.shop.add_webhook(await _body(request)))
+
+    async def get_webhook(self, request: web.Request) -> web.Response:
+        """Read a webhook."""
+        id = request.match_info["id"]
+        return _json(self.shop.find("webhook", self.shop.webhooks, id))
+
+    async def put_webhook(self, request: web.Request) -> web.Response:
+        """Change a webhook."""
+        return _json(self.shop.put_webhook(request.match_info["id"], await _body(request)))
+
+    async def delete_webhook(self, request: web.Request) -> web.Response:
+        """Delete a webhook."""
+        id = request.match_info["id"]
+        self.shop.find("webhook", self.shop.webhooks, id)
+        del self.shop.webhooks[id]
+        return self._deleted()
+
+    def _deleted(self) -> web.Response:
+        return web.Response(status=204) if self.switches.delete_status == 204 else _json({})
+
+    # --- control -----------------------------------------------------------------------------
+
+    async def show_switches(self, request: web.Request) -> web.Response:
+        """Show the switches."""
+        return _json(msgspec.to_builtins(self.switches))
+
+    async def change_switches(self, request: web.Request) -> web.Response:
+        """Merge the given switches into those in force; counters of faults begin anew."""
+        given = {**msgspec.to_builtins(self.switches), **await _body(request)}
+        try:
+            self._set(msgspec.convert(given, Switches))
+        except msgspec.ValidationError as error:
+            return _refused(422, "bad_switch", str(error))
+        return await self.show_switches(request)
+
+    async def show_requests(self, request: web.Request) -> web.Response:
+        """Show what was received, oldest first."""
+        return _json(list(self._received))
+
+    async def forget_requests(self, request: web.Request) -> web.Response:
+        """Forget what was received."""
+        self._received.clear()
+        return web.Response(status=204)
+
+    async def reset(self, request: web.Request) -> web.Response:
+        """Restore the seed and the switches the application was made with."""
+        self.shop.reset()
+        self._received.clear()
+        self._set(self._default)
+        return web.Response(status=204)
+
+
+def _json(value: Any) -> web.Response:
+    return web.Response(body=msgspec.json.encode(value), content_type="application/json")
+
+
+def _refused(status: int, code: str, message: str) -> web.Response:
+    answer = {"code": code, "message": message, "request_id": str(uuid.uuid4()), "status": status}
+    return web.json_response(answer, status=status)
+
+
+async def _body(request: web.Request) -> Record:
+    try:
+        body = msgspec.json.decode(await request.read())
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        body = None
+    if request.content_type != "application/json" or not isinstance(body, dict):
+        raise Refusal(400, "bad_request", "the body must be a JSON object")
+    return body
+
+
+def _newest(records: Any) -> list[tuple[Place, Record]]:
+    return [([record["created_at"], record["id"]], record) for record in records]
+
+
+def _is_lookup(request: web.Request) -> bool:
+    return not {"alternate_id", "tracking_code", "number"}.isdisjoint(request.query)
+
+
+def _fits(order: Record, query: Any) -> bool:
+    for name, wanted in query.items():
+        values = [_folded(name, value) for value in _values(order, name)]
+        if name not in ("next", "prev", "limit") and values and _folded(name, wanted) not in values:
+            return False
+    return True
+
+
+def _values(order: Record, name: str) -> Iterator[Any]:
+    if name == "tracking_code":
+        yield None  # an order without shipments has no such code
+        yield from (shipment["tracking_code"] for shipment in order["shipments"])
+    elif name == "customer_email":
+        yield order["email"]
+        yield (order["customer"] or {}).get("email")
+    elif name in ("alternate_id", "number"):
+        yield order[name]
+
+
+def _folded(name: str, value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    if name == "customer_email":
+        return value.strip().lower()
+    return value.removeprefix("#") if name == "number" else value

@@ -1,0 +1,92 @@
+"""What can be set about the sandbox: Malomo's undocumented choices, and faults."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Profile = Literal[
+    "retry_after",
+    "retry_after_date",
+    "x_ratelimit_delta",
+    "x_ratelimit_epoch",
+    "ratelimit",
+    "structured",
+    "bare",
+]
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Something that goes wrong for matching requests; the first fault that matches counts.
+
+    `commit` says whether the request is carried out all the same. `path` is a regular expression
+    for the whole path. `skip` lets so many matching requests pass first; `times` ends it (None:
+    never). `seconds` is the wait of `slow` and the reset of `rate_limited`; `size` the decoded
+    bytes of `huge` and `gzip_bomb`; `status` that of `error` and `redirect`. `body` answers that
+    text, `lie` answers 200 as if it had been done.
+    """
+
+    kind: Literal[
+        "rate_limited",
+        "error",
+        "slow",
+        "drop",
+        "html",
+        "truncated",
+        "empty",
+        "body",
+        "huge",
+        "gzip_bomb",
+        "redirect",
+        "lie",
+    ]
+    method: str = ""
+    path: str = ""
+    skip: int = 0
+    times: int | None = None
+    commit: bool = False
+    status: int | None = None
+    profile: Profile = "retry_after"
+    seconds: float = 30
+    size: int = 64 * 1024 * 1024
+    location: str = "/elsewhere"
+    body: str = ""
+
+
+class Interference(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Another writer, who changes an order's shipments right after its nth read or write."""
+
+    order_id: str
+    carrier: str
+    tracking_code: str
+    action: Literal["add", "remove"] = "add"
+    after: Literal["read", "write"] = "read"
+    nth: int = 1
+
+
+class Switches(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Malomo's undocumented choices, with a likely one as default, and the faults in force."""
+
+    page_size: int = 50
+    cursor_header: Literal["link", "x-next-cursor"] = "link"
+    cursor_seconds: float | None = None
+    """How long a cursor lives; None: for ever."""
+    lookup_as_list: bool = False
+    """Answer a look-up with a list of one instead of the order."""
+    number_without_email_status: int = 400
+    wrong_version_status: int = 406
+    publishable_status: int = 403
+    """What a publishable key gets where it may not go."""
+    omitted_shipments_are_dropped: bool = False
+    """Whether a PUT without `shipments` removes them all."""
+    delete_status: Literal[200, 204] = 204
+    events_order: Literal["newest", "oldest"] = "newest"
+    ignore_filters: bool = False
+    stale_reads: int = 0
+    """So many reads of an order after each write to it show it as it was before."""
+    fail_reads: bool = False
+    rate_headers: Profile | None = None
+    """Limits told on successful answers."""
+    interferences: tuple[Interference, ...] = ()
+    faults: tuple[Fault, ...] = ()

@@ -1,0 +1,133 @@
+"""The sandbox on a real socket, and the adapter speaking to it through the gateway's own client."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import pytest
+from aiohttp import ClientSession
+from aiohttp.test_utils import TestServer
+from yarl import URL
+
+import crossdock_malomo
+from crossdock.adapter import Outcome
+from crossdock.adapter.arguments import split
+from crossdock.connection import CallContext, Connection, Measured
+from crossdock.locks import Locks
+from crossdock.model import Account, Page, Secret
+from crossdock.upstream import Upstream, UpstreamLimits
+from crossdock_malomo.sandbox import accounts
+from crossdock_malomo.sandbox.routes import build
+from crossdock_malomo.sandbox.shop import Shop
+from crossdock_malomo.sandbox.switches import Switches
+
+NOW = datetime(2026, 11, 19, 15, 30, tzinfo=UTC)  # a Thursday
+
+
+class Provider:
+    """A running sandbox, with a door for strangers' HTTP and one into its memory."""
+
+    def __init__(self, shop: Shop, url: str, http: ClientSession) -> None:
+        self.shop = shop
+        self.url = url
+        self._http = http
+
+    async def switch(self, **switches: Any) -> None:
+        """Change switches, as any test of any part would."""
+        async with self._http.post(f"{self.url}/_sandbox/switches", json=switches) as reply:
+            assert reply.status == 200, await reply.text()
+
+    async def requests(self, method: str = "") -> list[dict[str, Any]]:
+        """Return what was received."""
+        async with self._http.get(f"{self.url}/_sandbox/requests") as reply:
+            received: list[dict[str, Any]] = await reply.json()
+        return [one for one in received if method in ("", one["method"])]
+
+    async def written(self) -> list[Any]:
+        """Return the bodies of all PUTs."""
+        return [msgspec.json.decode(one["body"]) for one in await self.requests("PUT")]
+
+    def pairs(self, order_id: str = "89123") -> set[tuple[str, str]]:
+        """Return what is truly stored, past every fault."""
+        shipments = self.shop.orders[order_id]["shipments"]
+        return {(one["carrier"], one["tracking_code"]) for one in shipments}
+
+    async def http(
+        self, method: str, path: str, key: str | None = "sk_sandbox", **kw: Any
+    ) -> tuple[int, Any, dict[str, str]]:
+        """Speak to the sandbox directly: status, decoded body, headers."""
+        headers = {**({"Authorization": f"Bearer {key}"} if key else {}), **kw.pop("headers", {})}
+        url = URL(path if path.startswith("http") else f"{self.url}{path}", encoded=True)
+        async with self._http.request(method, url, headers=headers, **kw) as reply:
+            body = await reply.read()
+            return reply.status, msgspec.json.decode(body) if body else None, dict(reply.headers)
+
+
+class Tools:
+    """The adapter's tools on one account, through the gateway's way of a call."""
+
+    def __init__(
+        self,
+        base_url: str,
+        upstream: Upstream,
+        *,
+        key: str = "",
+        locks: Locks | None = None,
+        lock_wait: float = 30.0,
+    ) -> None:
+        self.locks = locks or Locks()
+        self.adapter = next(iter(crossdock_malomo.crossdock_adapters()))
+        (given,) = accounts(base_url)
+        credentials = {**given["credentials"], **({"api_key": key} if key else {})}
+        account = Account(
+            id="sandbox",
+            integration="malomo",
+            name=given["name"],
+            settings=given["settings"],
+            credentials={name: Secret(value) for name, value in credentials.items()},
+        )
+        self.connection = Connection(
+            account,
+            self.adapter,
+            upstream,
+            self.locks,
+            None,  # type: ignore[arg-type]  # an API key is never renewed, so no vault is asked
+            lock_wait,
+        )
+
+    async def call(self, name: str, page: Page | None = None, **arguments: Any) -> Outcome:
+        """Call a tool as an agent would; `page` goes on where another answer ended."""
+        binding = self.adapter.toolset(self.adapter.defaults()).bindings[name]
+        if page is not None:
+            arguments["next_cursor"] = "sealed"
+        raw = msgspec.Raw(msgspec.json.encode(arguments))
+        call = split(binding, raw, lambda cursor, filters: page or Page())
+        return await binding.mapper(call, CallContext(self.connection, Measured()))
+
+
+@pytest.fixture
+async def provider() -> AsyncIterator[Provider]:
+    """A sandbox at a fixed moment."""
+    shop = Shop(NOW)
+    async with TestServer(build(shop, Switches())) as server, ClientSession() as http:
+        yield Provider(shop, str(server.make_url("")).rstrip("/"), http)
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[Upstream]:
+    """The gateway's client, allowed to reach this machine, with limits that a test can wait for."""
+    limits = UpstreamLimits(total_seconds=1.0, answer_bytes=1024 * 1024)
+    client = Upstream(limits, [ipaddress.ip_network("127.0.0.0/8")])
+    await client.start()
+    yield client
+    await client.close()
+
+
+@pytest.fixture
+def tools(provider: Provider, upstream: Upstream) -> Tools:
+    """The adapter's tools on the sandbox's account."""
+    return Tools(provider.url, upstream)
