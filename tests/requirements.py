@@ -1,0 +1,355 @@
+"""What the product promises: one id per promise, with where it was made and what it says.
+
+A test carries the ids it proves as `@pytest.mark.requirement("id", …)`. tests/shape holds the
+suite to this list in both directions: no promise without a test, no wire test without a promise.
+Ids are `subject:matter:claim`; one that starts with an adapter's name is that adapter's promise.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+# A line `# source` heads the promises made there; an indented line goes on with the one above.
+_PROMISES = """
+# article Malomo to Claude, core tools
+malomo:tools:complete  All 21 Malomo tools are listed, under the names and endpoints of the
+    inventory.
+
+# article Malomo to Claude, destructive array updates
+malomo:shipments:kept  Adding a shipment to an order keeps every shipment that was there.
+malomo:shipments:omitted  An update that names no shipments loses none, whatever the provider
+    makes of silence.
+malomo:shipments:empty  An empty list of shipments removes nothing.
+malomo:shipments:removed-by-name  Only the pairs named in remove_shipments are removed; an unknown
+    pair stops the update.
+malomo:shipments:explained  The update tool's description tells the model how shipments are merged
+    and removed.
+
+# public contract, Malomo's shipments
+malomo:shipments:parallel  Additions made at the same moment, through one server or several, all
+    stay.
+malomo:shipments:failed-read  When the stored order cannot be read, nothing is written.
+malomo:shipments:verified  The write is proved by reading the order back, not by the answer to the
+    write.
+malomo:shipments:unknown-outcome  A lost answer to the write is settled by a read or reported; the
+    write is not repeated.
+
+# article Malomo to Claude, multi-key look-ups
+malomo:lookups:tracking-code  An order is found by its carrier's tracking code.
+malomo:lookups:alternate-id  An order is found by the merchant's alternate id.
+malomo:lookups:number  An order is found by its shop number.
+malomo:lookups:one-record  A look-up gives one order or not_found, whether the provider answers an
+    object or a list.
+
+# article Malomo to Claude, list_all_malomo_orders
+malomo:orders:filters  Orders are filtered by alternate_id, tracking_code, number and
+    customer_email.
+
+# public contract, tools
+malomo:orders:ignored-filter  Records that miss a filter which the provider ignored are dropped,
+    and that is said.
+
+# article Malomo to Claude, FAQ on pagination
+malomo:orders:every-one-once  Walking the orders with any limit meets every order exactly once.
+
+# article Malomo to Claude, list_all_malomo_order_events
+malomo:events:history  An order's events come complete, so that a timeline can be told from them.
+
+# article Malomo to Claude, create_a_malomo_webhook
+malomo:webhooks:created  A webhook subscription is created with the topic and URL that were asked
+    for.
+
+# article Malomo to Claude, scenario 1
+malomo:workflow:lost-shipment  From an e-mail address an agent finds the order and the place of
+    its last scan.
+
+# article Malomo to Claude, update_a_malomo_order_by_id
+malomo:workflow:add-shipment  An agent adds a FedEx shipment to order 89123 and its USPS shipment
+    is still there.
+
+# article Malomo to Claude, scenario 2
+malomo:workflow:webhook-audit  An agent lists the webhooks, sees that a topic is missing and
+    creates it.
+
+# article Rose Rocket to Claude and article Rose Rocket to ChatGPT, hero tools
+roserocket:tools:complete  All 19 Rose Rocket tools are listed, under the names and endpoints of
+    the inventory.
+
+# article Rose Rocket to Claude, list_all_roserocket_objects
+roserocket:objects:search  Records of one object type are searched and filtered, with no board id
+    given.
+
+# article Rose Rocket to ChatGPT, the polymorphic object model
+roserocket:objects:any-case  An object key is understood in any case and in either spelling of its
+    argument.
+
+# article Rose Rocket to Claude, polymorphic object endpoints
+roserocket:objects:typed  The model is told the fields of each documented object type.
+
+# article Rose Rocket to ChatGPT, update_a_roserocket_object_by_id
+roserocket:objects:partial-update  An update changes the given fields and leaves the others.
+
+# public contract, tools
+roserocket:objects:partial-success  Fields that the provider did not take are told to the model
+    beside the saved record.
+
+# article Rose Rocket to Claude, external ID state management
+roserocket:external:found  A record is found by the id that another system gave it, whatever
+    characters it holds.
+
+# article Rose Rocket to Claude, list_all_roserocket_events
+roserocket:events:history  A record's event history comes in order of time.
+
+# article Rose Rocket to Claude, create_a_roserocket_event
+roserocket:events:delay-note  A delay written as the article writes it becomes an event that the
+    provider accepts.
+roserocket:events:board-found  An event needs no board id: the board of the record's type is
+    found.
+
+# article Rose Rocket to Claude, list_all_roserocket_boards
+roserocket:boards:by-object-key  Boards are listed and narrowed by object key.
+
+# article Rose Rocket to Claude, roserocket_user_groups_search
+roserocket:groups:search  A user group is found by its name, also through a server that may only
+    read.
+
+# article Rose Rocket to ChatGPT, update_a_roserocket_user_group_member_by_id
+roserocket:members:moved  Users are added to and removed from a group in one call.
+
+# article Rose Rocket to Claude, generating a server
+roserocket:auth:token-renewed  OAuth tokens are fetched, shared and renewed without the agent
+    taking part.
+
+# article Rose Rocket to Claude, workflow 1
+roserocket:workflow:delay-resolution  An agent finds load ERP-9921, sees that no delay is logged
+    and logs one.
+
+# article Rose Rocket to Claude, workflow 2
+roserocket:workflow:reassignment  An agent finds a user group and lists the tasks assigned to it.
+
+# article Rose Rocket to ChatGPT, persona 1
+roserocket:workflow:delay-investigation  An agent finds the order behind PO-5561, its status, and
+    who noted what about it.
+
+# article Rose Rocket to ChatGPT, persona 2
+roserocket:workflow:shift-change  An agent moves two users from one group to another.
+
+# article Malomo to Claude, method 2; article Rose Rocket to ChatGPT, connecting the server
+server:url:self-contained  The URL alone is enough to connect, list the tools and call them.
+
+# article Rose Rocket to ChatGPT, generating the server
+server:url:one-account  A server reaches the one integrated account it was made for, and no other.
+
+# article Malomo to Claude, method 2
+server:create:answer  Creating a server answers its id, name, config, expiry and URL.
+server:create:admin-alias  The /admin path that the article prints creates servers too.
+server:create:authorised  Servers are created and shown to bearers of an API token only.
+server:token:hashed  Only a keyed hash of the token is stored; the token is shown once.
+
+# article Rose Rocket to Claude, method 2
+server:create:documented-only  A server that would have no tool is refused, and what was withheld
+    is named.
+
+# public contract, admin API
+server:create:filters-checked  A filter that is empty, unknown or misspelt is refused by the name
+    of its field.
+server:filters:both  Methods and tags must both allow a tool.
+server:hidden:like-unknown  A hidden tool answers like an unknown one.
+
+# article Malomo to Claude, FAQ on updates
+server:methods:read  A server for reading neither lists nor runs a tool that writes.
+
+# article Malomo to Claude, method filtering
+server:methods:groups  read, write, custom and exact method names select tools, alone and mixed.
+
+# article Malomo to Claude, tag filtering
+server:tags:hide  A server with tags neither lists nor runs a tool without one of them.
+
+# article Malomo to Claude, extra authentication
+server:second-factor:required  With require_api_token_auth the URL is worth nothing without a
+    valid API token.
+
+# article Malomo to Claude, automatic expiration
+server:expired:gone  From its last second on, a server answers 410 with the date, to every
+    request.
+server:expired:erased  What was stored of an expired server is deleted, but for the stub that
+    explains the 410.
+
+# public contract, HTTP surface
+server:revoked:refused  A revoked server is refused like one that never was.
+
+# article Rose Rocket to ChatGPT, zero caching
+server:payload:not-kept  Nothing that a provider answers is kept on disk or reused for another
+    call.
+
+# article Malomo to Claude, generating a server
+tools:documented:only  An endpoint without a documentation entry is not a tool.
+
+# article Rose Rocket to Claude, how to generate a server
+tools:documented:live  Tools follow the documentation at run time: an edited page shows in the
+    next list.
+
+# article Malomo to Claude, core tools
+tools:names:grammar  Tool names are snake_case and follow from adapter, resource and method.
+tools:arguments:flat  Arguments are one flat set and reach path, query and body as documented.
+
+# article Malomo to Claude, FAQ on schemas
+tools:schema:described  Every tool has a description and a schema in which each argument is
+    described.
+
+# public contract, vocabulary
+tools:effects:annotated  Each tool says whether it reads, writes or destroys, also in its MCP
+    annotations.
+
+# public contract, tools
+tools:order:stable  Tools are listed in the same order every time.
+tools:arguments:refused  A wrong, missing or unknown argument is named in the answer, and nothing
+    is sent.
+tools:ids:one-segment  An id reaches the provider as exactly one encoded segment or value, or is
+    refused.
+tools:results:verbatim  A record reaches the agent value for value, big integers included, once.
+tools:errors:typed  A failure says its kind, the provider's words, and whether trying again can
+    help.
+tools:result-format:chosen  A server's result_format decides between text, structured content and
+    both.
+
+# article Malomo to Claude, FAQ on pagination
+tools:paging:uniform  Every list tool takes limit and next_cursor and answers result, next_cursor
+    and count.
+tools:paging:cursor-unchanged  An invented, edited or borrowed cursor is refused with the advice
+    to pass it unchanged.
+
+# article Malomo to Claude, article Rose Rocket to Claude and article Rose Rocket to ChatGPT, rate limits
+ratelimit:429:not-retried  A provider's 429 reaches the caller at once, after exactly one upstream
+    request.
+ratelimit:429:headers  It carries ratelimit-limit, ratelimit-remaining and ratelimit-reset as HTTP
+    headers.
+
+# public contract, rate limits
+ratelimit:429:in-result  The same numbers stand in the result, where the model can read them.
+ratelimit:forms:understood  Every header form that providers use becomes whole seconds from now;
+    silence stays null.
+ratelimit:success:passed-on  Limits that a successful answer carries are passed on too.
+
+# public contract, tools
+upstream:request:once  Nothing is sent twice, not even by the HTTP library on a dropped
+    connection.
+upstream:slow:deadline  A provider that does not answer becomes upstream_timeout within the
+    deadline.
+upstream:down:typed  A provider that cannot be reached becomes upstream_unreachable.
+upstream:size:bounded  A huge answer, compressed or not, is cut off in bounded memory.
+upstream:body:malformed  An answer that is not the JSON it should be becomes upstream_malformed.
+upstream:redirect:not-followed  A redirect is reported and not followed, so no credential leaves
+    the provider's host.
+
+# public contract, config.toml
+upstream:address:public  Private addresses are reached only where [upstream] allow_private names
+    them.
+
+# public contract, HTTP surface
+door:token:unknown  Unknown, malformed and revoked tokens get the same 403, byte for byte.
+door:token:missing  No token at all gets 401.
+door:token:bearer  The token is also taken as a bearer token, which keeps it out of URLs.
+door:token:never-logged  No token and no credential stands in a log line, an error or a redirect.
+door:well-known:quiet  Clients that probe /.well-known paths get a quick 404 in JSON.
+door:health:open  /healthz and /readyz answer without a token and show no secret.
+
+# Model Context Protocol, security of Streamable HTTP
+door:origin:checked  A request from a foreign Origin is refused with 403.
+door:host:checked  A request for a foreign Host is refused, so a rebound name reaches nothing.
+
+# public contract, config.toml
+door:body:bounded  A request body above the limit is refused with 413, and one with an encoding
+    with 415.
+
+# public contract, adapters and plugins
+door:plugin:isolated  A broken plugin is named with its reason while everything else serves.
+
+# article Malomo to Claude, connecting the server; public contract, HTTP surface
+clients:one-url:both-eras  Clients of the newest revision and of older ones work at one and the
+    same URL.
+
+# article Malomo to Claude and article Rose Rocket to Claude, method B
+clients:stdio:npx  A host that only starts processes reaches the URL through npx.
+
+# public contract, commands
+clients:demo:one-command  crossdock demo gives a working URL for each installed adapter with a
+    sandbox.
+
+# Model Context Protocol 2024-11-05 to 2025-11-25, lifecycle
+mcp:initialize:version-echoed  initialize echoes a served revision and offers another for one that
+    is not.
+mcp:initialize:honest  Only capabilities that work are declared.
+
+# Model Context Protocol 2024-11-05 to 2025-11-25, ping
+mcp:ping:empty  ping is answered with an empty result.
+
+# Model Context Protocol, tools
+mcp:tools:list  tools/list gives every granted tool with an object schema; a bad cursor is -32602.
+mcp:tools:call  tools/call answers content that belongs to the request's id.
+
+# Model Context Protocol, tools, error handling
+mcp:tools:unknown  An unknown tool is the protocol error -32602.
+mcp:tools:is-error  Bad arguments and provider failures are results with isError.
+
+# Model Context Protocol, Streamable HTTP
+mcp:notifications:accepted  A notification is accepted with 202 and an empty body, also an unknown
+    one.
+mcp:http:negotiation  A body that is not JSON is 415; Accept is read with lenience, and 406 is the
+    last resort.
+
+# Model Context Protocol, messages
+mcp:jsonrpc:errors  Bad JSON, a bad message and an unknown method have their codes and statuses.
+mcp:jsonrpc:ids  An answer carries the request's id unchanged, and none when it could not be read.
+
+# Model Context Protocol 2024-11-05 to 2025-11-25, protocol version header
+mcp:http:version-header  An older client's MCP-Protocol-Version header may be absent, but not an
+    unknown one.
+
+# Model Context Protocol 2026-07-28, versioning
+mcp:era:from-body  The era of a request is decided from its body; a broken claim is never taken
+    for old.
+mcp2026:version:unsupported  A revision that is not served is 400 with -32022 and the list of
+    those that are.
+
+# Model Context Protocol 2026-07-28, server/discover
+mcp2026:discover:answers  server/discover names the served revisions and the capabilities.
+
+# Model Context Protocol 2026-07-28, request metadata
+mcp2026:meta:required  A request whose required metadata is missing or malformed is 400 with
+    -32602.
+
+# Model Context Protocol 2026-07-28, Streamable HTTP
+mcp2026:headers:match  Headers that are missing, doubled or differ from the body are 400 with
+    -32020.
+mcp2026:methods:removed  Methods that the revision removed are 404 with -32601; GET and DELETE are
+    405.
+mcp2026:stateless:always  No request needs an earlier one, and no session id is made or returned.
+
+# Model Context Protocol 2026-07-28, results
+mcp2026:results:marked  Every result carries resultType, lists carry ttlMs and cacheScope.
+"""
+
+
+class Requirement(NamedTuple):
+    """A promise: the document and section that makes it, and one sentence that can be true."""
+
+    source: str
+    sentence: str
+
+
+def _read(text: str) -> dict[str, Requirement]:
+    found: dict[str, Requirement] = {}
+    source = ""
+    for line in text.replace("\n    ", " ").splitlines():
+        if line.startswith("# "):
+            source = line[2:]
+        elif line:
+            name, _, sentence = line.partition("  ")
+            if name in found:
+                raise ValueError(f"{name} is promised twice")
+            found[name] = Requirement(source, sentence)
+    return found
+
+
+REQUIREMENTS = _read(_PROMISES)

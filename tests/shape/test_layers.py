@@ -1,0 +1,211 @@
+"""Imports go down only, and each library is used in the one place that owns it.
+
+Read from the syntax trees, so nothing is imported and a late import inside a function counts too.
+What stands under `if TYPE_CHECKING:` does not count: it binds types, not behaviour.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from graphlib import TopologicalSorter
+from pathlib import Path, PurePath
+
+import pytest
+
+CORE = Path("server/crossdock")
+
+# layer: the layers it may import. `model`, `errors` and the bare package are open to all.
+LAYERS: dict[str, set[str]] = {
+    "__main__": {"cli"},
+    "cli": {
+        "access",
+        "adapter",
+        "app",
+        "bridge",
+        "catalog",
+        "client",
+        "config",
+        "control",
+        "gateway",
+    }
+    | {"log", "plugins", "secrets"},
+    "app": {"config", "gateway", "log", "plugins", "web"},
+    "web": {"access", "config", "control", "log", "protocol"},
+    "gateway": {"access", "accounts", "calls", "catalog", "config", "control", "cursors", "log"}
+    | {"plugins", "protocol", "secrets", "store", "upstream"},
+    "control": {"access", "accounts", "catalog", "store"},
+    "protocol": {"log"},
+    "access": set(),
+    "store": {"secrets"},
+    "calls": {"adapter", "catalog", "config", "connection", "cursors", "locks", "log", "upstream"},
+    "connection": {"adapter", "locks", "log", "upstream"},
+    "catalog": {"accounts", "adapter", "log"},
+    "accounts": {"adapter", "config", "log"},
+    "plugins": {"adapter", "config", "hookspecs", "log", "secrets"},
+    "adapter": {"hookspecs"},
+    "bridge": {"client", "events", "mirrored"},
+    "client": {"events", "mirrored"},
+    "config": set(),
+    "cursors": set(),
+    "events": set(),
+    "hookspecs": set(),
+    "locks": set(),
+    "log": set(),
+    "mirrored": set(),
+    "secrets": {"hookspecs"},
+    "upstream": {"log"},
+    "errors": set(),
+    "model": set(),
+}
+OPEN_TO_ALL = {"model", "errors"}
+
+# library: the places of the core that may import it.
+OWNERS = {
+    "aiohttp": {"bridge.py", "client.py", "upstream.py"},
+    "aiohttp.web": {"web", "app.py", "cli/demo.py"},
+    "aiohttp_sse": {"web"},
+    "alembic": {"store"},
+    "aiosqlite": {"store"},
+    "asyncpg": {"store"},
+    "cryptography": {"secrets.py"},
+    "cyclopts": {"cli"},
+    "rich": {"cli"},
+    "secrets": {"access/tokens.py", "secrets.py"},
+    "sqlalchemy": {"store"},
+}
+
+
+class Import:
+    """One imported module, told to the last name that is known to be a module."""
+
+    def __init__(self, line: int, module: str, name: str = "") -> None:
+        self.line = line
+        self.module = module
+        self.name = name
+
+    @property
+    def library(self) -> str:
+        """Return the library; aiohttp counts as two, its client and its server."""
+        parts = [*self.module.split("."), self.name]
+        if parts[0] == "aiohttp" and parts[1].startswith("web"):
+            return "aiohttp.web"
+        return parts[0]
+
+    @property
+    def layer(self) -> str:
+        """Return the layer of crossdock that is imported; empty for the bare package."""
+        parts = [*self.module.split("."), self.name]
+        return parts[1] if parts[0] == "crossdock" and parts[1] in LAYERS else ""
+
+
+def imports(tree: ast.AST) -> list[Import]:
+    found: list[Import] = []
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            for branch in node.orelse:
+                found += imports(branch)
+        elif isinstance(node, ast.Import):
+            found += [Import(node.lineno, alias.name, "") for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            if node.level:
+                found.append(Import(node.lineno, "." * node.level))
+            else:
+                module = node.module or ""
+                found += [Import(node.lineno, module, alias.name) for alias in node.names]
+        else:
+            found += imports(node)
+    return found
+
+
+def layer_of(path: Path) -> str:
+    inner = path.relative_to(CORE)
+    return inner.parts[0].removesuffix(".py")
+
+
+def within(path: PurePath, places: set[str]) -> bool:
+    return any(path == PurePath(place) or PurePath(place) in path.parents for place in places)
+
+
+@pytest.fixture(scope="module")
+def core(modules: dict[Path, ast.Module]) -> dict[Path, ast.Module]:
+    return {path: tree for path, tree in modules.items() if CORE in path.parents}
+
+
+def test_every_module_of_the_core_belongs_to_a_layer(core: dict[Path, ast.Module]) -> None:
+    layers = {layer_of(path) for path in core} - {"__init__"}
+    assert layers <= LAYERS.keys()
+
+
+def test_the_layers_have_a_bottom() -> None:
+    assert [*TopologicalSorter(LAYERS).static_order()]
+
+
+def test_the_core_imports_downwards_only(core: dict[Path, ast.Module]) -> None:
+    wrong = [
+        f"{path}:{imported.line} imports crossdock.{imported.layer}"
+        for path, tree in core.items()
+        for imported in imports(tree)
+        if imported.layer
+        and imported.layer != layer_of(path)
+        and imported.layer not in OPEN_TO_ALL | LAYERS.get(layer_of(path), set())
+    ]
+    assert wrong == []
+
+
+def test_model_and_errors_lean_on_nothing_of_ours(core: dict[Path, ast.Module]) -> None:
+    below = {"model": set[str](), "errors": {"model"}}
+    wrong = [
+        f"{path}:{imported.line} imports crossdock.{imported.layer}"
+        for path, tree in core.items()
+        for imported in imports(tree)
+        if layer_of(path) in below
+        and imported.layer
+        and imported.layer not in below[layer_of(path)]
+    ]
+    assert wrong == []
+
+
+def test_each_library_is_used_where_it_belongs(core: dict[Path, ast.Module]) -> None:
+    wrong = [
+        f"{path}:{imported.line} imports {imported.library}"
+        for path, tree in core.items()
+        for imported in imports(tree)
+        if imported.library in OWNERS
+        and not within(path.relative_to(CORE), OWNERS[imported.library])
+    ]
+    assert wrong == []
+
+
+def test_the_core_names_modules_in_full(core: dict[Path, ast.Module]) -> None:
+    relative = [
+        f"{path}:{imported.line}"
+        for path, tree in core.items()
+        for imported in imports(tree)
+        if imported.module.startswith(".")
+    ]
+    assert relative == []
+
+
+def test_adapters_and_plugins_use_only_what_strangers_may(
+    modules: dict[Path, ast.Module],
+) -> None:
+    allowed = {"crossdock.adapter", "crossdock.testing"}
+    wrong = []
+    for path, tree in modules.items():
+        if path.parts[0] not in ("adapters", "plugins") or "tests" in path.parts:
+            continue
+        own = path.parts[2] if path.parts[0] == "adapters" else "."
+        sandbox = any(PurePath(part).stem == "sandbox" for part in path.parts)
+        for imported in imports(tree):
+            library = imported.library
+            fine = (
+                imported.module in allowed
+                or library in sys.stdlib_module_names
+                or library in (own, "msgspec")
+                or imported.module.startswith(".")
+                or (library == "aiohttp.web" and sandbox)
+            )
+            if not fine:
+                wrong.append(f"{path}:{imported.line} imports {imported.module}")
+    assert wrong == []
