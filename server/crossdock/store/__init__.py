@@ -102,6 +102,7 @@ class Store:
             found = await database.read(lambda c: schema.version(c, database.where))
             if schema.judge(found, database.where, may_upgrade=database.is_sqlite):
                 await database.write(schema.migrate, quiet=True)
+            await database.write(schema.touch, quiet=True)
             await database.changes()  # what was written until now is known
         except BaseException:
             await database.close()

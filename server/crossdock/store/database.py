@@ -202,7 +202,6 @@ async def _connect_sqlite(url: URL, folder: Path) -> Database:
             await database.write(schema.create)
         else:
             await database.read(_refuse_damage(path))
-            await database.write(lambda connection: None)  # finds out whether it may
     except BaseException:
         await database.close()
         raise

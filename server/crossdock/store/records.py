@@ -92,12 +92,14 @@ class StoredServer(ServerRecord, frozen=True):
     """An MCP server with what the store keeps beside the record.
 
     Until `previous_expires_at` the token before the last rotation is still good.
-    `accepted_tools` are the tools the server may offer; None accepts whatever its scope allows.
+    `accepted_tools` are the tools there were while the adapter was of `accepted_version`; those
+    that a later version brings wait to be accepted. None accepts whatever its scope allows.
     """
 
     previous_token_hash: bytes | None = None
     previous_expires_at: datetime | None = None
     accepted_tools: tuple[str, ...] | None = None
+    accepted_version: str = ""
     last_used_at: datetime | None = None
 
     def grant(self) -> Grant:
@@ -108,6 +110,8 @@ class StoredServer(ServerRecord, frozen=True):
             account_id=self.account_id,
             scope=self.scope,
             expires_at=self.expires_at,
+            accepted_tools=None if self.accepted_tools is None else frozenset(self.accepted_tools),
+            accepted_version=self.accepted_version,
         )
 
 

@@ -66,11 +66,14 @@ class Servers:
             lambda connection: listing(connection.execute(query).all(), limit, _place, _server)
         )
 
-    async def update(self, server_id: str, change: Change) -> StoredServer | None:
+    async def update(
+        self, server_id: str, change: Change, *, by_hand: bool = True
+    ) -> StoredServer | None:
         """Give the stored server to `change` and store what it returns, in one transaction.
 
-        `change` may set name, scope, expires_at and accepted_tools; it must be quick and free of
-        effects, since it may run again. What it raises is raised here, and nothing is written."""
+        `change` may set name, scope, expires_at and what is accepted; it must be quick and free of
+        effects, since it may run again. What it raises is raised here, and nothing is written.
+        Only a change `by_hand` moves `updated_at`."""
 
         def work(connection: Connection) -> StoredServer | None:
             server = _get(connection, server_id)
@@ -85,7 +88,8 @@ class Servers:
                 scope=wanted.scope,
                 expires_at=wanted.expires_at,
                 accepted_tools=wanted.accepted_tools,
-                updated_at=self._clock(),
+                accepted_version=wanted.accepted_version,
+                updated_at=self._clock() if by_hand else server.updated_at,
             )
             return _store(connection, changed)
 
@@ -236,6 +240,7 @@ def _server(row: Row[Any]) -> StoredServer:
         previous_token_hash=row.previous_token_hash,
         previous_expires_at=row.previous_expires_at,
         accepted_tools=None if row.accepted_tools is None else tuple(row.accepted_tools),
+        accepted_version=row.accepted_version,
         created_by=row.created_by,
         created_at=row.created_at,
         updated_at=row.updated_at,
@@ -253,6 +258,7 @@ def _values(server: StoredServer) -> dict[str, Any]:
         "previous_token_hash": server.previous_token_hash,
         "previous_expires_at": server.previous_expires_at,
         "accepted_tools": server.accepted_tools,
+        "accepted_version": server.accepted_version,
         "created_by": server.created_by,
         "created_at": server.created_at,
         "updated_at": server.updated_at,

@@ -114,6 +114,7 @@ mcp_servers = Table(
     Column("previous_token_hash", LargeBinary(32)),
     Column("previous_expires_at", Moment),
     Column("accepted_tools", Json),
+    Column("accepted_version", Text, nullable=False),
     Column("created_by", Text, nullable=False),
     Column("created_at", Moment, nullable=False),
     Column("updated_at", Moment, nullable=False),

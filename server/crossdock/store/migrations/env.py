@@ -12,6 +12,5 @@ from crossdock.store import tables
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=tables.metadata,
-    transactional_ddl=True,
 )
 context.run_migrations()

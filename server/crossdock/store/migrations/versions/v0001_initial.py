@@ -54,6 +54,7 @@ def upgrade() -> None:
         sa.Column("previous_token_hash", sa.LargeBinary(32)),
         sa.Column("previous_expires_at", moment),
         sa.Column("accepted_tools", sa.Text),
+        sa.Column("accepted_version", sa.Text, nullable=False),
         sa.Column("created_by", sa.Text, nullable=False),
         sa.Column("created_at", moment, nullable=False),
         sa.Column("updated_at", moment, nullable=False),

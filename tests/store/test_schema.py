@@ -1,0 +1,192 @@
+"""The tables: the same by whichever way they were made, and refused when of another version."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, inspect, text
+
+import crossdock.store
+from crossdock.secrets import MasterKey
+from crossdock.store import Store, StoredServer, StoreFault, current, schema, tables, upgrade
+from crossdock.store.database import Database, connect
+
+OpenStore = Callable[..., Coroutine[Any, Any, Store]]
+MIGRATIONS = Path(crossdock.store.__file__).with_name("migrations")
+
+
+async def on(url: str, work: Callable[[Connection], Any]) -> Any:
+    database: Database = await connect(url, Path())
+    try:
+        return await database.write(work, quiet=True)
+    finally:
+        await database.close()
+
+
+def empty(connection: Connection) -> None:
+    for name in inspect(connection).get_table_names():
+        connection.execute(text(f'DROP TABLE "{name}"'))
+
+
+def test_the_newest_migration_is_the_version_the_code_names() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    scripts = ScriptDirectory.from_config(config)
+    assert scripts.get_heads() == [schema.HEAD]
+    assert {script.revision for script in scripts.walk_revisions()} == schema.KNOWN
+
+
+async def test_migrations_make_the_tables_that_the_code_uses(url: str) -> None:
+    def differences(connection: Connection) -> Any:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        return compare_metadata(context, tables.metadata)
+
+    await on(url, empty)
+    assert await current(url) == (None, schema.HEAD)
+    assert await upgrade(url) == (None, schema.HEAD)
+    assert await current(url) == (schema.HEAD, schema.HEAD)
+    assert await on(url, differences) == []
+
+
+async def test_a_new_sqlite_file_equals_a_migrated_one_to_the_letter(tmp_path: Path) -> None:
+    def statements(connection: Connection) -> Any:
+        rows = connection.execute(text("SELECT name, sql FROM sqlite_master ORDER BY name"))
+        return {name: " ".join(sql.split()) for name, sql in rows if sql}
+
+    url = f"sqlite:///{tmp_path}/x.db"
+    made = await on(url, statements)
+    await on(url, empty)
+    await upgrade(url)
+    assert await on(url, statements) == made
+
+
+async def test_upgrading_twice_changes_nothing(
+    url: str, open_store: OpenStore, a_server: Callable[..., StoredServer]
+) -> None:
+    await (await open_store()).servers.add(a_server(1))
+    assert await upgrade(url) == (schema.HEAD, schema.HEAD)
+    assert len((await (await open_store()).load_grants()).servers) == 1
+
+
+async def test_a_newer_schema_is_refused_and_left_alone(url: str, open_store: OpenStore) -> None:
+    await (await open_store()).close()
+    await on(url, lambda c: c.execute(text("UPDATE alembic_version SET version_num = '0999'")))
+    for use in (Store.open, upgrade):
+        with pytest.raises(StoreFault, match=r"newer crossdock \(schema 0999") as caught:
+            await use(url)
+        assert caught.value.reason == "schema"
+    assert await current(url) == ("0999", schema.HEAD)
+
+
+async def test_sqlite_is_upgraded_by_itself_and_postgresql_refused_with_words(
+    engine: str, url: str
+) -> None:
+    await on(url, empty)
+    if engine == "sqlite":
+        await (await Store.open(url)).close()
+        assert await current(url) == (schema.HEAD, schema.HEAD)
+    else:
+        with pytest.raises(StoreFault, match="Run `crossdock db upgrade`"):
+            await Store.open(url)
+        assert await current(url) == (None, schema.HEAD)
+
+
+async def test_a_migration_that_fails_leaves_nothing_behind(url: str) -> None:
+    await on(url, empty)
+    # in the way of the last table, so everything before it must be undone
+    await on(url, lambda c: c.execute(text("CREATE TABLE alembic_version (version_num TEXT)")))
+    await on(url, lambda c: c.execute(text("CREATE TABLE revision (x TEXT)")))
+    with pytest.raises(StoreFault):
+        await upgrade(url)
+
+    def names(connection: Connection) -> list[str]:
+        return sorted(inspect(connection).get_table_names())
+
+    assert await on(url, names) == ["alembic_version", "revision"]
+    await on(url, lambda c: c.execute(text("DROP TABLE revision")))
+    await upgrade(url)
+    assert len(await on(url, names)) == len(tables.metadata.tables) + 1
+
+
+async def test_a_fresh_store_opens_without_importing_alembic(tmp_path: Path) -> None:
+    program = (
+        "import asyncio, sys; from crossdock.store import Store\n"
+        f"async def main(): await (await Store.open('sqlite:///{tmp_path}/x.db')).close()\n"
+        "asyncio.run(main()); sys.exit('alembic' in sys.modules)"
+    )
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", program, env=environment())
+    assert await asyncio.wait_for(process.wait(), 30) == 0
+
+
+WRITER = """
+import asyncio, sys
+from datetime import UTC, datetime
+from pathlib import Path
+from crossdock.model import Scope, Secret
+from crossdock.secrets import MasterKey
+from crossdock.store import Store, StoredServer, random_id
+folder = Path(sys.argv[1])
+async def main():
+    store = await Store.open("sqlite:///state/crossdock.db", folder=folder)
+    await store.unlock(MasterKey("file:state/master.key", folder))
+    while True:
+        account = await store.accounts.add(
+            integration="x", name="x", settings={}, credentials={"k": Secret("s")})
+        now = datetime.now(UTC)
+        server = StoredServer(
+            id=random_id("mcp_srv_"), name="n", account_id=account.id, scope=Scope(),
+            token_hash=random_id("").encode(), created_by="cli", created_at=now, updated_at=now)
+        await store.servers.add(server, stored_account=True)
+        print(account.id, server.id, flush=True)
+        if len(sys.argv) > 2:
+            await store.rotate_keys()
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("also", [[], ["rotating"]])
+async def test_a_killed_process_loses_nothing_that_it_acknowledged(
+    tmp_path: Path, also: list[str]
+) -> None:
+    acknowledged: list[str] = []
+    for lines in (1, 7, 12):
+        writer = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", WRITER, str(tmp_path), *also),
+            stdout=asyncio.subprocess.PIPE,
+            env=environment(),
+        )
+        assert writer.stdout
+        async with asyncio.timeout(60):
+            acknowledged += [(await writer.stdout.readline()).decode() for _ in range(lines)]
+            writer.kill()
+            rest = (await writer.stdout.read()).decode()
+            await writer.wait()
+        acknowledged += [line for line in rest.splitlines(keepends=True) if line.endswith("\n")]
+    assert len(acknowledged) >= 20
+
+    store = await Store.open("sqlite:///state/crossdock.db", folder=tmp_path)
+    await store.unlock(MasterKey("file:state/master.key", tmp_path))
+    await store.rotate_keys()
+    servers = {server.id for server in (await store.load_grants()).servers}
+    for line in acknowledged:
+        account_id, server_id = line.split()
+        account = await store.accounts.get(account_id)
+        assert account is not None
+        assert account.credentials["k"].reveal() == "s"
+        assert server_id in servers
+    await store.close()
+
+
+def environment() -> dict[str, str]:
+    source = str(Path(crossdock.store.__file__).parents[2])
+    return {**os.environ, "PYTHONPATH": source}
