@@ -128,8 +128,6 @@ def _argument(place: Where, key: str, value: Any, lines: Lines) -> tuple[Argumen
     at = lines.at(place, key)
     if not _KEY.fullmatch(key):
         raise AdapterError(f"{at}: `{key}` is not an identifier; use it with `name = …`")
-    if key in ("limit", "next_cursor"):
-        raise AdapterError(f"{at}: `{key}` is added to list tools by itself; leave it out")
     if not isinstance(value, dict):
         raise AdapterError(f"{at}: write a table, as [{place}.{key}]")
     ours = {name: value[name] for name in _OURS if name in value}
@@ -149,7 +147,7 @@ def _argument(place: Where, key: str, value: Any, lines: Lines) -> tuple[Argumen
         where=place,
         name=ours.get("name", key),
         schema=schema,
-        required=place == "path" or ours.get("required", False),
+        required=ours.get("required", place == "path"),
         style=ours.get("style", ""),
         free=ours.get("free", False),
         match=tuple([match] if isinstance(match, str) else match),

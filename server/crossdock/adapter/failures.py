@@ -27,7 +27,7 @@ _KINDS = {
 }
 _RETRYABLE = frozenset({"rate_limited", "upstream_error", "upstream_timeout"})
 _EPOCH = 1_000_000_000  # a reset larger than this is a point in time, not a wait
-_NUMBER = re.compile(r"\s*(-?\d+(?:\.\d+)?)")
+_NUMBER = re.compile(r"\s*(-?\d{1,15}(?:\.\d{1,15})?)(?!\d)")
 _WORDS = 500
 
 

@@ -7,6 +7,7 @@ moment, and every such change is a new generation.
 from __future__ import annotations
 
 import difflib
+import hashlib
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -37,12 +38,14 @@ _PROSE = range(20, 1201)
 class Expansion(msgspec.Struct, frozen=True, kw_only=True):
     """Further endpoints and their page for accounts with certain settings.
 
-    `resources` has the shape of adapter.toml's `[resources]`, `page` that of a file in docs/.
+    `resources` has the shape of adapter.toml's `[resources]`, `page` that of a file in docs/,
+    `mappers` that of load_adapter's.
     """
 
     resources: Mapping[str, Any]
     page_name: str
     page: str
+    mappers: Mapping[str, Mapper] = {}
 
 
 Expand = Callable[[Mapping[str, Any]], Iterable[Expansion]]
@@ -81,6 +84,7 @@ class _Loaded(msgspec.Struct, frozen=True, kw_only=True):
 
     manifest: Manifest
     auth: Auth
+    endpoints: str
     pages: tuple[tuple[str, str], ...]
     stamp: tuple[tuple[str, int, int], ...]
     generation: int
@@ -103,6 +107,7 @@ class Adapter:
         self._given_auth = auth
         self._expand = expand
         self.sandbox = sandbox
+        self.release = ""
         self._loaded = self._read(generation=1)
 
     @property
@@ -124,6 +129,12 @@ class Adapter:
     def generation(self) -> int:
         """Rises whenever the files were read again."""
         return self._loaded.generation
+
+    @property
+    def version(self) -> str:
+        """Changes with an upgrade, and not with an edited page: what a distribution declares,
+        and a digest of the endpoints."""
+        return f"{self.release}+{self._loaded.endpoints}"
 
     def refresh(self) -> bool:
         """Read the files again if one is newer; tell whether the tools may have changed.
@@ -180,6 +191,7 @@ class Adapter:
         return _Loaded(
             manifest=manifest,
             auth=self._given_auth or auth_of(manifest.auth, manifest.source),
+            endpoints=_digest(manifest),
             pages=tuple((_short(file), text) for file, text in pages),
             stamp=stamp,
             generation=generation,
@@ -189,7 +201,7 @@ class Adapter:
     def _check_mappers(self, manifest: Manifest) -> None:
         declared = {f"{method.resource}.{method.method}" for method in manifest.methods}
         for key in self._mappers:
-            if key not in declared and not self._expand:
+            if key not in declared:
                 near = difflib.get_close_matches(key, declared, 1)
                 hint = f"; did you mean {near[0]}?" if near else ""
                 raise AdapterError(f"{manifest.source}: no endpoint for the mapper {key!r}{hint}")
@@ -197,6 +209,7 @@ class Adapter:
     def _build(self, expansions: tuple[Expansion, ...]) -> Toolset:
         manifest = self.manifest
         methods = {method.tool: method for method in manifest.methods}
+        mappers = dict(self._mappers)
         pages = list(self._loaded.pages)
         for expansion in expansions:
             lines = Lines("", expansion.page_name)
@@ -204,6 +217,7 @@ class Adapter:
                 expansion.resources, manifest.name, manifest.paging, lines
             ):
                 methods[method.tool] = method
+            mappers.update(expansion.mappers)
             pages.append((expansion.page_name, expansion.page))
         bindings: dict[str, Binding] = {}
         problems: list[str] = []
@@ -215,7 +229,7 @@ class Adapter:
                 continue
             for entry in entries:
                 try:
-                    bindings[entry.tool] = self._bind(entry, methods, bindings)
+                    bindings[entry.tool] = self._bind(entry, methods, mappers, bindings)
                 except AdapterError as error:
                     problems.append(str(error))
         withheld = tuple(
@@ -231,7 +245,11 @@ class Adapter:
         )
 
     def _bind(
-        self, entry: Entry, methods: Mapping[str, Method], bound: Mapping[str, Binding]
+        self,
+        entry: Entry,
+        methods: Mapping[str, Method],
+        mappers: Mapping[str, Mapper],
+        bound: Mapping[str, Binding],
     ) -> Binding:
         method = methods.get(entry.tool)
         if method is None:
@@ -245,7 +263,9 @@ class Adapter:
             )
         tool = self._tool(entry, method)
         # Compiled now only to find mistakes early would cost start-up; `crossdock check` does it.
-        mapper = self._mappers.get(tool.key, rest)
+        mapper = mappers.get(tool.key, rest)
+        if mapper is rest:
+            _refuse_optional_path(entry)
         return Binding(tool, entry.aliases, mapper)
 
     def _tool(self, entry: Entry, method: Method) -> Tool:
@@ -262,7 +282,7 @@ class Adapter:
         arguments = entry.arguments
         _check_places(entry, method)
         if method.method == "list":
-            arguments += _paging_arguments(method)
+            arguments += _paging_arguments(entry, method)
         return Tool(
             name=method.tool,
             title=tool_title(self.manifest.title, method.resource, method.method, method.singular),
@@ -282,6 +302,15 @@ class Adapter:
         )
 
 
+def _refuse_optional_path(entry: Entry) -> None:
+    for argument in entry.arguments:
+        if argument.where == "path" and not argument.required:
+            raise AdapterError(
+                f"{entry.source}: [path.{argument.key}] may be optional only where a mapper "
+                "finds its value"
+            )
+
+
 def _check_places(entry: Entry, method: Method) -> None:
     wanted = set(placeholders(method.endpoint))
     given = {argument.name for argument in entry.arguments if argument.where == "path"}
@@ -297,7 +326,12 @@ def _check_places(entry: Entry, method: Method) -> None:
         raise AdapterError(f"{entry.source}: a GET sends no body; use [query.…] or [mapper.…]")
 
 
-def _paging_arguments(method: Method) -> tuple[Argument, Argument]:
+def _paging_arguments(entry: Entry, method: Method) -> tuple[Argument, Argument]:
+    for argument in entry.arguments:
+        if argument.key in ("limit", "next_cursor"):
+            raise AdapterError(
+                f"{entry.source}: `{argument.key}` is added to list tools by itself; leave it out"
+            )
     limits = method.paging.limit
     return (
         Argument(
@@ -322,6 +356,11 @@ def _paging_arguments(method: Method) -> tuple[Argument, Argument]:
             },
         ),
     )
+
+
+def _digest(manifest: Manifest) -> str:
+    declared = [(method.tool, method.endpoint, method.effect) for method in manifest.methods]
+    return hashlib.sha256(msgspec.json.encode(sorted(declared, key=str))).hexdigest()[:16]
 
 
 def _short(file: Path) -> str:

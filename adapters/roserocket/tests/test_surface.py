@@ -1,0 +1,180 @@
+"""The surface: tools, arguments, scopes, size, and the table behind it."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from importlib import resources
+from typing import Any
+
+import msgspec
+import pytest
+
+import crossdock_roserocket
+from crossdock.adapter import InvalidArguments
+from crossdock.adapter.schema import compile_schema
+from crossdock.catalog import permits
+from crossdock.model import Scope, Tool
+from crossdock_roserocket.catalogue import CATALOGUE, key_of, option_of
+
+INVENTORY = {
+    "list_all_roserocket_objects": ("POST", "/objects/search", "read"),
+    "get_single_roserocket_object_by_id": ("GET", "/objects/{}", "read"),
+    "create_a_roserocket_object": ("POST", "/objects", "write"),
+    "update_a_roserocket_object_by_id": ("PUT", "/objects/{}", "write"),
+    "delete_a_roserocket_object_by_id": ("DELETE", "/objects/{}", "destructive"),
+    "roserocket_objects_upsert": ("PATCH", "/objects", "write"),
+    "roserocket_objects_bulk_delete": ("POST", "/objects/bulk_delete", "destructive"),
+    "roserocket_objects_autocomplete": ("GET", "/objects/autocomplete", "read"),
+    "get_single_roserocket_objects_external_by_id": ("GET", "/objects/{}/{}/external", "read"),
+    "update_a_roserocket_objects_external_by_id": ("PATCH", "/objects/{}/{}/external", "write"),
+    "delete_a_roserocket_objects_external_by_id": (
+        "DELETE",
+        "/objects/{}/{}/external",
+        "destructive",
+    ),
+    "list_all_roserocket_events": ("GET", "/events", "read"),
+    "create_a_roserocket_event": ("POST", "/events", "write"),
+    "list_all_roserocket_boards": ("GET", "/boards/nav", "read"),
+    "list_all_roserocket_user_groups": ("GET", "/userGroups", "read"),
+    "create_a_roserocket_user_group": ("POST", "/userGroups", "write"),
+    "roserocket_user_groups_search": ("POST", "/userGroups/search", "read"),
+    "list_all_roserocket_user_group_members": ("GET", "/userGroups/{}/members", "read"),
+    "update_a_roserocket_user_group_member_by_id": ("POST", "/userGroups/{}/members", "write"),
+}
+
+
+def surface(**settings: Any) -> dict[str, Tool]:
+    adapter = next(iter(crossdock_roserocket.crossdock_adapters()))
+    found = adapter.toolset({**adapter.defaults(), **settings})
+    assert found.problems == ()
+    assert found.withheld == ()
+    return {name: binding.tool for name, binding in found.bindings.items()}
+
+
+@pytest.mark.requirement("roserocket:tools:complete")
+def test_the_inventory_is_complete() -> None:
+    found = {
+        name: (tool.endpoint.verb, re.sub(r"\{\w+\}", "{}", tool.endpoint.path), tool.effect)
+        for name, tool in surface().items()
+    }
+    assert found == INVENTORY
+
+
+def test_every_schema_compiles_and_takes_its_required_arguments_only() -> None:
+    for tool in surface(object_tools=list(CATALOGUE)).values():
+        compile_schema(tool.input_schema, tool.source)
+        assert len(tool.name) <= 64
+        assert tool.input_schema["additionalProperties"] is False
+
+
+def test_the_generic_surface_costs_less_than_6000_tokens() -> None:
+    listed = [
+        {
+            "name": tool.name,
+            "title": tool.title,
+            "description": tool.description,
+            "inputSchema": tool.input_schema,
+            "annotations": {"readOnlyHint": True, "destructiveHint": False},
+        }
+        for tool in surface().values()
+    ]
+    tokens = len(msgspec.json.encode(listed)) / 4
+    assert tokens < 6000, tokens
+
+
+def test_no_description_repeats_another() -> None:
+    tools = surface().values()
+    descriptions = [tool.description for tool in tools]
+    assert len(set(descriptions)) == len(descriptions)
+    sentences = [s for text in descriptions for s in re.split(r"(?<=[.:])\s+", text) if len(s) > 40]
+    assert sorted(s for s in set(sentences) if sentences.count(s) > 1) == []
+    ours = [
+        argument.schema["description"]
+        for tool in tools
+        for argument in tool.arguments
+        if argument.where not in ("limit", "cursor")
+    ]
+    assert sorted(text for text in set(ours) if ours.count(text) > 1) == []
+
+
+@pytest.mark.requirement("roserocket:objects:typed")
+def test_the_model_is_told_every_documented_key_field_and_option() -> None:
+    tools = surface()
+    create = msgspec.json.encode(tools["create_a_roserocket_object"].input_schema).decode()
+    search = tools["list_all_roserocket_objects"]
+    said = create + search.description + str(search.input_schema)
+    for key, about in CATALOGUE.items():
+        if about.fields:
+            (line,) = re.findall(rf"(?:\\n){key}: (.*?)\.(?=\\n|\")", create)
+            words = set(re.findall(r"\w+", line))
+            written = {name for name, field in about.fields.items() if field.kind != "derived"}
+            assert written <= words, key
+        for field in about.fields.values():
+            assert all(option in said for option in field.options), key
+    common = set(CATALOGUE) - {"taxRateComponent", "webhookSubscription"}
+    assert all(re.search(rf"\b{key}\b", search.description) for key in common)
+
+
+def test_a_reader_has_the_group_search_and_no_write() -> None:
+    kept = {name for name, tool in surface().items() if permits(Scope(methods=("read",)), tool)}
+    assert "roserocket_user_groups_search" in kept
+    assert kept == {name for name, (_, _, effect) in INVENTORY.items() if effect == "read"}
+
+
+def test_tags_part_the_surface() -> None:
+    def names(tag: str) -> set[str]:
+        return {n for n, tool in surface().items() if permits(Scope(tags=(tag,)), tool)}
+
+    assert names("events") == {"list_all_roserocket_events", "create_a_roserocket_event"}
+    assert {n for n in INVENTORY if "user_group" in n} == names("teams")
+    assert names("logistics") | names("events") | names("teams") == set(INVENTORY)
+
+
+@pytest.mark.parametrize(
+    ("given", "key"),
+    [
+        ("Order", "order"),
+        (" ORDERS ", "order"),
+        ("financial line item", "financialLineItem"),
+        ("pay_stub", "payStub"),
+        ("yardMove__c", "yardMove__c"),
+    ],
+)
+def test_an_object_key_is_understood_as_people_write_it(given: str, key: str) -> None:
+    assert key_of(given, "objectKey") == key
+
+
+def test_an_unknown_object_key_is_refused_with_near_misses() -> None:
+    with pytest.raises(InvalidArguments, match="Did you mean order") as refused:
+        key_of("Ordr", "objectKey")
+    assert "manifest" in str(refused.value)
+    assert refused.value.argument == "objectKey"
+
+
+def test_options_forgive_case_and_blanks_only() -> None:
+    assert option_of("order", "status", "In Transit", "x") == "in transit"
+    assert option_of("order", "status", "in_transit", "x") == "in transit"
+    assert option_of("manifest", "status", "in transit", "x") == "inTransit"
+    assert option_of("customer", "customerType", "shipper", "x") == "shipper"
+    for wrong in ("Delayed", "Completed", "pending dispatch"):
+        with pytest.raises(InvalidArguments, match="log it with create_a_roserocket_event"):
+            option_of("order", "status", wrong, "x")
+
+
+def test_the_account_fields_are_those_of_the_contract() -> None:
+    manifest = next(iter(crossdock_roserocket.crossdock_adapters())).manifest
+    assert set(manifest.credentials) == {
+        "client_id", "client_secret", "org_id", "user_id", "refresh_token",
+    }  # fmt: skip
+    needed = {name for name, spec in manifest.credentials.items() if spec.required}
+    assert needed == {"client_id", "client_secret", "org_id"}
+    assert manifest.settings["send_org_header"].default is True
+    assert manifest.base_url.endswith("/api/v2/platformModel")
+
+
+def test_the_connect_flow_is_prepared_as_data() -> None:
+    text = (resources.files(crossdock_roserocket) / "adapter.toml").read_text(encoding="utf-8")
+    authorize = tomllib.loads(text)["auth"]["authorize"]
+    assert authorize["scopes"] == ["offline_access", "email", "profile"]
+    assert authorize["extra"] == {"audience": "https://roserocket.com"}
