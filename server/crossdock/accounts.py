@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import ipaddress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from crossdock.adapter.load import Adapter
 from crossdock.adapter.manifest import Manifest
 from crossdock.config import AccountSettings
-from crossdock.errors import ConfigError, Refused
+from crossdock.errors import ConfigError, InvalidArguments, Refused
 from crossdock.log import logger, redactor
 from crossdock.model import Account, Secret
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _TYPES: dict[str, type] = {"string": str, "boolean": bool, "integer": int, "array": list}
 log = logger(__name__)
 
@@ -32,6 +35,8 @@ class Accounts:
         self._adapters = adapters
         self._open: dict[str, Account] = {}
         self._unusable: dict[str, str] = {}
+        self._refused: set[str] = set()
+        self.configured: Mapping[str, AccountSettings] = {}
 
     def get(self, account_id: str) -> Account:
         """Return an opened account. Raises Refused (503) when it cannot be used now."""
@@ -45,6 +50,18 @@ class Accounts:
         """Return an opened account, or None."""
         return self._open.get(account_id)
 
+    def problem(self, account_id: str) -> str | None:
+        """Return why a known account cannot be used; None for one that can, or is not known."""
+        return self._unusable.get(account_id)
+
+    def refused(self, account_id: str) -> bool:
+        """Whether the provider refused this account's credentials the last time."""
+        return account_id in self._refused
+
+    def note_refusal(self, account_id: str, refused: bool) -> None:
+        """Remember whether the provider refuses the credentials."""
+        (self._refused.add if refused else self._refused.discard)(account_id)
+
     def all(self) -> tuple[Account, ...]:
         """Return every opened account."""
         return tuple(self._open.values())
@@ -57,6 +74,7 @@ class Accounts:
         Raises ConfigError for a wrong account. One whose adapter is not loaded is set aside:
         a broken plugin must not stop the others.
         """
+        self.configured = configured
         for account_id, given in configured.items():
             adapter = self._adapters.get(given.integration)
             if adapter is None:
@@ -67,6 +85,7 @@ class Accounts:
                 continue
             place = f"accounts.{account_id}"
             check_account(adapter.manifest, given.settings, given.credentials, place)
+            check_tools(adapter, given.settings, place)
             secrets = {
                 field: resolve(reference, f"{place}.credentials.{field}")
                 for field, reference in given.credentials.items()
@@ -81,16 +100,18 @@ class Accounts:
                 )
             )
 
-    def put(self, account: Account) -> None:
-        """Add or replace an opened account; its secrets are hidden from the logs from now on."""
-        manifest = self._adapters[account.integration].manifest
-        redactor.learn(
-            secret.reveal()
-            for field, secret in account.credentials.items()
-            if field not in manifest.credentials or manifest.credentials[field].secret
-        )
-        self._unusable.pop(account.id, None)
-        self._open[account.id] = account
+    def put(self, *accounts: Account) -> None:
+        """Add or replace opened accounts; their secrets are hidden from the logs from now on."""
+        redactor.learn(secret for account in accounts for secret in self._secrets(account))
+        for account in accounts:
+            self._unusable.pop(account.id, None)
+            self._open[account.id] = account
+
+    def _secrets(self, account: Account) -> Iterator[str]:
+        known = self._adapters[account.integration].manifest.credentials
+        for field, secret in account.credentials.items():
+            if field not in known or known[field].secret:
+                yield secret.reveal()
 
     def set_aside(self, account_id: str, why: str) -> None:
         """Take an account out of use; `why` is shown to whoever calls."""
@@ -101,6 +122,7 @@ class Accounts:
         """Forget an account."""
         self._open.pop(account_id, None)
         self._unusable.pop(account_id, None)
+        self._refused.discard(account_id)
 
 
 def check_account(
@@ -130,3 +152,62 @@ def check_account(
     for name, spec in manifest.credentials.items():
         if spec.required and name not in given:
             raise InvalidAccount(f"{prefix}credentials.{name}", f"is missing: {spec.about}")
+
+
+def check_tools(adapter: Adapter, settings: Mapping[str, Any], place: str = "") -> None:
+    """Refuse settings of which the adapter cannot make tools. Raises InvalidAccount."""
+    try:
+        adapter.toolset({**adapter.defaults(), **settings})
+    except InvalidArguments as error:
+        field = f"{place}.{error.argument}" if place else error.argument
+        raise InvalidAccount(field, error.why) from None
+
+
+def check_addresses(
+    settings: Mapping[str, Any], allow_private: Sequence[Network], place: str = ""
+) -> None:
+    """Refuse URLs that could never be used, or that should not be. Raises InvalidAccount.
+
+    This is a courtesy to whoever types them: what counts is the address that is connected to,
+    and that is judged on every connection.
+    """
+    prefix = f"{place}." if place else ""
+    for name, value in settings.items():
+        if not name.endswith("_url") or not isinstance(value, str) or not value:
+            continue
+        if why := _why_not(value, allow_private):
+            raise InvalidAccount(f"{prefix}settings.{name}", why)
+
+
+def _why_not(text: str, allow_private: Sequence[Network]) -> str:
+    try:
+        url = urlsplit(text)
+        host, _ = url.hostname, url.port
+    except ValueError:
+        return "is not a URL"
+    if url.scheme not in ("https", "http") or not host or not text.isprintable() or " " in text:
+        return 'must be an https URL, as "https://api.example.com/v2"'
+    if url.username is not None or url.password is not None:
+        return "must not hold a user or password; those belong into credentials"
+    if url.query or url.fragment:
+        return "must have no query and no fragment"
+    address = _address(host)
+    if address is None and host.rstrip(".").rpartition(".")[2][:1].isdigit():
+        return "has no valid host name"
+    if url.scheme == "https" and (address is None or address.is_global):
+        return ""
+    if address is None:
+        return "" if allow_private else "must begin with https://"
+    if any(address in network for network in allow_private):
+        return ""
+    return f"leads to {address}; list its network in [upstream] allow_private if that is meant"
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    if host == "localhost" or host.endswith(".localhost"):
+        host = "127.0.0.1"
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
+from urllib.parse import parse_qsl
 
 import msgspec
 
 from crossdock.adapter.arguments import OpenCursor, split
 from crossdock.adapter.bodies import malformed
+from crossdock.adapter.load import Adapter
 from crossdock.catalog import Bound, Catalog
 from crossdock.config import LimitSettings
+from crossdock.confirming import confirmed
 from crossdock.connection import CallContext, Connection, Measured
 from crossdock.cursors import Cursors
 from crossdock.errors import (
@@ -29,18 +32,22 @@ from crossdock.errors import (
 from crossdock.locks import Locks
 from crossdock.log import logger
 from crossdock.model import (
+    Account,
     Answer,
     Call,
     CallEvent,
+    Client,
     Grant,
     Listing,
     Outcome,
     Tool,
+    UpstreamRequest,
     Vault,
 )
 from crossdock.upstream import Upstream
 
 log = logger(__name__)
+_BLOCKS = ("text", "image", "audio", "resource", "resource_link")
 _CHECK = "It may have been carried out: read the record before you try again."
 
 
@@ -73,19 +80,45 @@ class Calls:
         return self._catalog.listing(grant)
 
     async def call(
-        self, grant: Grant, name: str, arguments: msgspec.Raw | None, request_id: str
+        self, grant: Grant, name: str, arguments: msgspec.Raw | None, client: Client
     ) -> Answer:
-        """Run a tool. Raises UnknownTool or ToolFailure."""
+        """Run a tool. Raises UnknownTool, ToolFailure, or what the client raises."""
         bound = self._catalog.find(grant, name)
+        if bound.binding.tool.headers:
+            client.check_headers(bound.binding.tool.headers, arguments)
         self._enter(grant)
         try:
             measured = Measured()
-            run = self._run(grant, bound, arguments, request_id, measured)
+            run = self._run(grant, bound, arguments, client, measured)
             if bound.binding.tool.effect == "read":
                 return await run
             return await self._shielded(run, measured)
         finally:
             self._leave(grant)
+
+    @property
+    def running(self) -> int:
+        """How many calls are under way."""
+        return self._total
+
+    async def verify(self, account: Account) -> None:
+        """Make the adapter's verification call, `[verify]`, once.
+
+        Raises UpstreamFailure, or ConfigError for an account that cannot be opened.
+        """
+        adapter = self._catalog.adapters[account.integration]
+        verify = adapter.manifest.verify
+        if verify is None:
+            raise CrossdockError(f"{adapter.name} declares no [verify]")
+        path, _, query = verify.get.partition("?")
+        request = UpstreamRequest(verb="GET", path=path, query=tuple(parse_qsl(query)))
+        try:
+            async with asyncio.timeout(self._limits.read_seconds):
+                await self._connection(account, adapter).send(request, Measured())
+        except TimeoutError:
+            raise UpstreamFailure(
+                "upstream_timeout", "The provider did not answer in time.", retryable=True
+            ) from None
 
     async def drain(self) -> None:
         """Wait for the writes whose clients have gone."""
@@ -128,7 +161,7 @@ class Calls:
         grant: Grant,
         bound: Bound,
         arguments: msgspec.Raw | None,
-        request_id: str,
+        client: Client,
         measured: Measured,
     ) -> Answer:
         tool = bound.binding.tool
@@ -136,7 +169,11 @@ class Calls:
         outcome = "internal"
         try:
             call = split(bound.binding, arguments, self._opener(grant, tool))
-            context = CallContext(self._connection(bound), measured)
+            context = CallContext(
+                self._connection(bound.account, bound.adapter), measured, client
+            )
+            if tool.confirm is not None and grant.scope.confirm == "destructive":
+                await confirmed(bound.binding, call, client)
             result = await self._mapped(bound, call, context)
             answer = self._answer(grant, call, result)
             outcome = "ok"
@@ -148,15 +185,15 @@ class Calls:
             outcome = "cancelled"
             raise
         finally:
-            self._finish(grant, bound, request_id, outcome, time.monotonic() - started, measured)
+            seconds = time.monotonic() - started
+            self._finish(grant, bound, client.request_id, outcome, seconds, measured)
 
     def _opener(self, grant: Grant, tool: Tool) -> OpenCursor:
         return lambda cursor, chosen: self._cursors.open(
             cursor, grant.server_id, tool.name, chosen
         )
 
-    def _connection(self, bound: Bound) -> Connection:
-        account, adapter = bound.account, bound.adapter
+    def _connection(self, account: Account, adapter: Adapter) -> Connection:
         found = self._connections.get(account.id)
         if found is None or found.account is not account or found.generation != adapter.generation:
             found = Connection(
@@ -176,7 +213,8 @@ class Calls:
             self._limits.read_seconds if tool.effect == "read" else self._limits.write_seconds
         )
         try:
-            async with asyncio.timeout(limit):
+            async with asyncio.timeout(limit) as deadline:
+                context.deadline, context.reads = deadline, tool.effect == "read"
                 outcome = await bound.binding.mapper(call, context)
         except TimeoutError:
             raise _too_late(context, limit) from None
@@ -209,11 +247,20 @@ class Calls:
                     outcome.next_page, grant.server_id, tool.name, call.filters
                 )
             payload = _list_payload(outcome, cursor, tool)
+        elif outcome.data is None and outcome.content:
+            payload = b""
         elif outcome.data is None:
             payload = b'{"deleted":true}' if tool.method == "delete" else b'{"ok":true}'
         else:
             payload = _bytes(outcome.data, tool)
-        return Answer(payload=_compact(payload), notes=outcome.notes, rate=outcome.rate)
+        if outcome.content:
+            _check_content(outcome.content, tool)
+        return Answer(
+            payload=_compact(payload) if payload else b"",
+            notes=outcome.notes,
+            rate=outcome.rate,
+            content=outcome.content,
+        )
 
     def _finish(
         self,
@@ -282,6 +329,13 @@ def _list_payload(outcome: Outcome, cursor: str | None, tool: Tool) -> bytes:
     following = b"null" if cursor is None else msgspec.json.encode(cursor)
     count = str(len(outcome.data)).encode()
     return b'{"result":[%b],"next_cursor":%b,"result_count":%b}' % (records, following, count)
+
+
+def _check_content(blocks: tuple[Mapping[str, Any], ...], tool: Tool) -> None:
+    for block in blocks:
+        if not isinstance(block, Mapping) or block.get("type") not in _BLOCKS:
+            raise _broken(tool, f"a content block has one of the types {', '.join(_BLOCKS)}")
+        _bytes(block, tool)
 
 
 def _bytes(data: Any, tool: Tool) -> bytes:

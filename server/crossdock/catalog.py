@@ -52,17 +52,17 @@ class Catalog:
     def __init__(self, adapters: Mapping[str, Adapter], accounts: Accounts) -> None:
         self.adapters = adapters
         self._accounts = accounts
-        self._views: dict[tuple[str, Scope], View] = {}
+        self._views: dict[tuple[str, Scope, frozenset[str] | None], View] = {}
 
     def listing(self, grant: Grant) -> Listing:
         """Return the grant's tools, made from the documentation as it lies on disk now."""
         account = self._accounts.get(grant.account_id)
         self._refresh(self.adapters[account.integration])
-        return self._view(account, grant.scope).listing
+        return self._view(account, grant).listing
 
     def find(self, grant: Grant, name: str) -> Bound:
         """Return a tool by its exact name. Raises UnknownTool; hidden and unknown look alike."""
-        view = self._view(self._accounts.get(grant.account_id), grant.scope)
+        view = self._view(self._accounts.get(grant.account_id), grant)
         binding = view.bindings.get(name)
         if binding is None:
             raise UnknownTool(name)
@@ -77,6 +77,23 @@ class Catalog:
         kept = tuple(tool for tool in tools if permits(scope, tool))
         return Preview(tools=kept, withheld=toolset.withheld, hidden=len(tools) - len(kept))
 
+    def documented(self, account: Account) -> tuple[str, ...]:
+        """Return the names of all tools there are for this account, whatever the scope."""
+        return tuple(self._toolset(self.adapters[account.integration], account).bindings)
+
+    def pending(self, account: Account, grant: Grant) -> tuple[str, ...]:
+        """Return the tools that the scope lets out and that wait to be accepted."""
+        adapter = self.adapters[account.integration]
+        accepted = _accepted(adapter, grant)
+        if accepted is None:
+            return ()
+        bindings = self._toolset(adapter, account).bindings
+        return tuple(
+            name
+            for name, binding in bindings.items()
+            if name not in accepted and permits(grant.scope, binding.tool)
+        )
+
     def words(self, account: Account) -> frozenset[str]:
         """Return every word that `methods` may hold for this account."""
         toolset = self._toolset(self.adapters[account.integration], account)
@@ -88,6 +105,12 @@ class Catalog:
         toolset = self._toolset(self.adapters[account.integration], account)
         return frozenset(tag for b in toolset.bindings.values() for tag in b.tool.tags)
 
+    def refresh(self) -> tuple[int, ...]:
+        """Read newer pages of all adapters; return the generations that there are now."""
+        for adapter in self.adapters.values():
+            self._refresh(adapter)
+        return tuple(adapter.generation for adapter in self.adapters.values())
+
     def _refresh(self, adapter: Adapter) -> None:
         try:
             if adapter.refresh():
@@ -96,9 +119,10 @@ class Catalog:
             # The tools stay as they were: a half-saved file must not take them away.
             log.error("adapter.broken", adapter=adapter.name, error=str(error))
 
-    def _view(self, account: Account, scope: Scope) -> View:
+    def _view(self, account: Account, grant: Grant) -> View:
         adapter = self.adapters[account.integration]
-        key = (account.id, scope)
+        scope, accepted = grant.scope, _accepted(adapter, grant)
+        key = (account.id, scope, accepted)
         view = self._views.get(key)
         if (
             view is not None
@@ -110,7 +134,7 @@ class Catalog:
         kept = {
             name: binding
             for name, binding in toolset.bindings.items()
-            if permits(scope, binding.tool)
+            if permits(scope, binding.tool) and (accepted is None or name in accepted)
         }
         tools = tuple(binding.tool for binding in kept.values())
         view = View(
@@ -128,6 +152,13 @@ class Catalog:
     def _toolset(self, adapter: Adapter, account: Account) -> Toolset:
         settings: Mapping[str, Any] = {**adapter.defaults(), **account.settings}
         return adapter.toolset(settings)
+
+
+def _accepted(adapter: Adapter, grant: Grant) -> frozenset[str] | None:
+    """Return the tools that a newer adapter may offer to this server; None: all."""
+    if grant.scope.accept_new_tools or grant.accepted_version == adapter.version:
+        return None
+    return grant.accepted_tools
 
 
 def permits(scope: Scope, tool: Tool) -> bool:

@@ -85,6 +85,14 @@ class LimitSettings(Section, frozen=True, kw_only=True):
     calls_in_all: Count = 512
     keepalive_seconds: Seconds = 75.0
     shutdown_seconds: Seconds = 25.0
+    audit_days: Count = 90
+    ask_seconds: Seconds = 600.0
+    session_seconds: Seconds = 7 * 86_400.0
+    streams_per_server: Count = 64
+    streams_in_all: Count = 1_024
+    resume_seconds: Seconds = 60.0
+    resume_events: Count = 256
+    resume_bytes: Count = 16 * 1024 * 1024
 
 
 class PluginSettings(Section, frozen=True, kw_only=True):

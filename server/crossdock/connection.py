@@ -19,11 +19,22 @@ from yarl import URL
 from crossdock.adapter.bodies import decode
 from crossdock.adapter.failures import clean, read_failure, read_rate
 from crossdock.adapter.load import Adapter
-from crossdock.errors import ConfigError, UpstreamFailure
+from crossdock.adapter.schema import compile_schema
+from crossdock.errors import (
+    BadToolOutput,
+    CannotAsk,
+    ConfigError,
+    InvalidArguments,
+    UpstreamFailure,
+)
 from crossdock.locks import Locks
 from crossdock.log import redactor
 from crossdock.model import (
     Account,
+    Client,
+    HumanReply,
+    LogLevel,
+    Question,
     RateLimit,
     Renewal,
     UpstreamReply,
@@ -244,12 +255,49 @@ class Connection:
         return None
 
 
-class CallContext:
-    """The Context of one call."""
+class Nobody:
+    """A client that hears nothing and cannot be asked: of calls that the gateway makes itself."""
 
-    def __init__(self, connection: Connection, measured: Measured) -> None:
+    request_id = ""
+
+    def check_headers(self, headers: Any, arguments: Any) -> None:
+        """Nobody sends headers."""
+
+    async def progress(self, done: float, total: float | None, message: str) -> None:
+        """Nobody listens."""
+
+    async def log(self, level: LogLevel, logger: str, data: Any) -> None:
+        """Nobody listens."""
+
+    def can_ask(self, method: str) -> bool:
+        """Nobody answers."""
+        return False
+
+    async def ask(
+        self, questions: tuple[Question, ...], *, unasked: bool = False
+    ) -> Mapping[str, Any]:
+        """Nobody answers. Raises CannotAsk."""
+        raise CannotAsk("This call has to ask first, and there is nobody to be asked.", {})
+
+    async def release(self) -> None:
+        """Nobody waits."""
+
+
+class CallContext:
+    """The Context of one call. `deadline` ends the mapper, but not while a human is asked.
+
+    `reads` says that the call changes nothing, so answers may come before their question.
+    """
+
+    def __init__(
+        self, connection: Connection, measured: Measured, client: Client | None = None
+    ) -> None:
         self._connection = connection
+        self._client: Client = client or Nobody()
+        self._tells = False
         self.measured = measured
+        self.deadline: asyncio.Timeout | None = None
+        self.reads = False
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -258,7 +306,21 @@ class CallContext:
 
     async def send(self, request: UpstreamRequest) -> UpstreamReply:
         """Send once. Raises UpstreamFailure for everything but a 2xx answer."""
-        return await self._connection.send(request, self.measured)
+        measured = self.measured
+        if measured.requests and not self._tells:
+            done = measured.requests
+            await self._client.progress(done, None, f"requests made so far: {done}")
+        before = measured.seconds
+        try:
+            return await self._connection.send(request, measured)
+        finally:
+            told = {
+                "request": measured.requests,
+                "method": request.verb,
+                "status": measured.status,
+                "ms": round((measured.seconds - before) * 1000, 1),
+            }
+            await self._client.log("debug", self._connection.adapter.name, told)
 
     async def fetch(self, path: str, **query: str) -> Any:
         """GET `path` and decode the JSON answer."""
@@ -272,6 +334,54 @@ class CallContext:
     async def remember(self, key: str, ttl: float, make: Callable[[], Awaitable[Any]]) -> Any:
         """Keep ids and names of this account for `ttl` seconds."""
         return await self._connection.remember(key, ttl, make)
+
+    async def progress(self, done: float, total: float | None = None, message: str = "") -> None:
+        """Tell the client how far the call is."""
+        self._tells = True
+        await self._client.progress(done, total, message)
+
+    async def log(self, level: LogLevel, data: Any) -> None:
+        """Send the client a log message, if it wants that level."""
+        await self._client.log(level, self._connection.adapter.name, data)
+
+    def can_ask(self, method: str = "elicitation/create") -> bool:
+        """Whether the client can be asked this way."""
+        return self._client.can_ask(method)
+
+    async def ask(self, key: str, message: str, schema: Mapping[str, Any]) -> HumanReply:
+        """Ask the human for a flat object of this JSON Schema."""
+        fits = compile_schema(dict(schema), f"{self._connection.adapter.name}: {key}")
+        params = {"message": message, "requestedSchema": schema}
+        question = Question(key=key, method="elicitation/create", params=params)
+        answer = (await self.ask_all(question))[key]
+        if answer["action"] != "accept":
+            return HumanReply(action=answer["action"])
+        content = answer.get("content", {})
+        try:
+            fits(content)
+        except InvalidArguments as error:
+            raise InvalidArguments(key, f"the human's answer does not fit: {error}") from None
+        return HumanReply(action="accept", content=content)
+
+    async def ask_all(self, *questions: Question) -> Mapping[str, Any]:
+        """Ask several things at once; return the client's results by key."""
+        if self.measured.wrote:  # the mapper runs again with the answers, and would write again
+            raise BadToolOutput("The adapter's mapper asks after it wrote; it must ask before.")
+        deadline = self.deadline
+        ends = None if deadline is None else deadline.when()
+        if deadline is None or ends is None:
+            return await self._client.ask(questions, unasked=self.reads)
+        loop = asyncio.get_running_loop()
+        left = ends - loop.time()
+        deadline.reschedule(None)
+        try:
+            return await self._client.ask(questions, unasked=self.reads)
+        finally:
+            deadline.reschedule(loop.time() + left)
+
+    async def release(self) -> None:
+        """Let a client that can come back for its answer hang up."""
+        await self._client.release()
 
 
 def _base_url(text: str, account: str) -> URL:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from crossdock.model import NO_RATE_LIMIT, RateLimit
+from crossdock.model import NO_RATE_LIMIT, Question, RateLimit
 
 
 class CrossdockError(Exception):
@@ -82,6 +83,20 @@ class ProtocolError(CrossdockError):
         self.data = data
 
 
+class InputRequired(CrossdockError):
+    """The call can go on only with the client's answers; it is run again with them.
+
+    `questions` are still open, `answers` are those already given in earlier rounds.
+    """
+
+    kind = "input_required"
+
+    def __init__(self, questions: tuple[Question, ...], answers: Mapping[str, Any]) -> None:
+        super().__init__("waiting for the client's answers")
+        self.questions = questions
+        self.answers = answers
+
+
 class UnknownTool(CrossdockError):
     """No such tool for this grant: unknown, hidden and withheld look alike."""
 
@@ -113,6 +128,7 @@ class InvalidArguments(ToolFailure):
     def __init__(self, argument: str, why: str) -> None:
         super().__init__(f"{argument}: {why}" if argument else why)
         self.argument = argument
+        self.why = why
 
     def details(self) -> dict[str, Any]:
         return {"argument": self.argument} if self.argument else {}
@@ -123,6 +139,27 @@ class Busy(ToolFailure):
 
     kind = "busy"
     retryable = True
+
+
+class Forbidden(ToolFailure):
+    """A human or a rule of this gateway says no; nothing was sent."""
+
+    kind = "forbidden"
+
+    def __init__(self, message: str, **details: Any) -> None:
+        super().__init__(message)
+        self._details = details
+
+    def details(self) -> dict[str, Any]:
+        return self._details
+
+
+class CannotAsk(Forbidden):
+    """The client has no way to ask; `required` are the capabilities it would have to declare."""
+
+    def __init__(self, message: str, required: dict[str, Any]) -> None:
+        super().__init__(message, required_capabilities=required)
+        self.required = required
 
 
 class Conflict(ToolFailure):

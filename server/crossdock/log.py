@@ -13,7 +13,7 @@ import orjson
 import structlog
 
 _TOKEN = re.compile(r"cd[ma]_[0-9A-Za-z]{20,}")
-_CAPABILITY = re.compile(r"(/mcp/)(?!\{)[^/\s\"'?#\\]+")
+_CAPABILITY = re.compile(r"(/mcp/)(?![{<])[^/\s\"'?#\\]+")
 
 
 _MOST = 1000

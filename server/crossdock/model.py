@@ -14,6 +14,9 @@ Where = Literal["path", "query", "body", "mapper", "limit", "cursor"]
 ToolExposure = Literal["all", "discovery"]
 ResultFormat = Literal["text", "structured", "both"]
 Confirm = Literal["none", "destructive"]
+LogLevel = Literal[
+    "debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"
+]
 
 
 class Struct(msgspec.Struct, frozen=True):
@@ -108,7 +111,12 @@ class Paging(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Tool(Struct, frozen=True, kw_only=True):
-    """A documented endpoint: what `tools/list` shows and `tools/call` runs."""
+    """A documented endpoint: what `tools/list` shows and `tools/call` runs.
+
+    `confirm` says when a server with `config.confirm` asks a human first: None never, () always,
+    else when one of these arguments is given. `headers` are the arguments that clients of the
+    newest revision repeat as `Mcp-Param-…`: the header's name and the path to the value.
+    """
 
     name: str
     title: str
@@ -125,6 +133,8 @@ class Tool(Struct, frozen=True, kw_only=True):
     source: str
     paging: Paging = Paging()
     partial: str = ""
+    confirm: tuple[str, ...] | None = None
+    headers: tuple[tuple[str, str], ...] = ()
 
     @property
     def key(self) -> str:
@@ -226,12 +236,34 @@ class Outcome(Struct, frozen=True, kw_only=True):
 
     `data` is the provider's bytes or plain JSON values; None for an empty answer. For a list
     tool it is the list of records, and `next_page` says where the list goes on (None: at its end).
+    `content` are MCP content blocks (text, image, audio, resource, resource_link) that stand in
+    place of the data.
     """
 
-    data: msgspec.Raw | list[msgspec.Raw] | Any
+    data: msgspec.Raw | list[msgspec.Raw] | Any = None
     next_page: Page | None = None
     rate: RateLimit = NO_RATE_LIMIT
     notes: tuple[str, ...] = ()
+    content: tuple[Mapping[str, Any], ...] = ()
+
+
+class Question(Struct, frozen=True, kw_only=True):
+    """Something to ask the client. `key` is unique within the call.
+
+    `method` is `elicitation/create` (a human answers), `sampling/createMessage` or `roots/list`;
+    `params` are the method's own.
+    """
+
+    key: str
+    method: str
+    params: Mapping[str, Any] = {}
+
+
+class HumanReply(Struct, frozen=True, kw_only=True):
+    """What a human made of a question: `content` is filled for `accept` alone."""
+
+    action: Literal["accept", "decline", "cancel"]
+    content: Mapping[str, Any] = {}
 
 
 class Context(Protocol):
@@ -253,6 +285,28 @@ class Context(Protocol):
 
     async def remember(self, key: str, ttl: float, make: Callable[[], Awaitable[Any]]) -> Any:
         """Keep ids and names (never records) of this account for `ttl` seconds."""
+
+    async def progress(self, done: float, total: float | None = None, message: str = "") -> None:
+        """Tell the client how far the call is; `done` grows. Without a listener it is nothing."""
+
+    async def log(self, level: LogLevel, data: Any) -> None:
+        """Send the client a log message, if it wants that level. Never a secret, never a record."""
+
+    def can_ask(self, method: str = "elicitation/create") -> bool:
+        """Whether the client can be asked this way."""
+
+    async def ask(self, key: str, message: str, schema: Mapping[str, Any]) -> HumanReply:
+        """Ask the human for a flat object of this JSON Schema.
+
+        The mapper may be run again from its start once there is an answer, so ask before the first
+        write. Raises CannotAsk when the client has no way to ask.
+        """
+
+    async def ask_all(self, *questions: Question) -> Mapping[str, Any]:
+        """Ask several things at once, of any kind; return the client's results by key."""
+
+    async def release(self) -> None:
+        """Let a client that can come back for its answer hang up: before a long wait."""
 
 
 class Mapper(Protocol):
@@ -323,6 +377,8 @@ class Scope(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True,
     require_api_token_auth: bool = False
     result_format: ResultFormat = "text"
     confirm: Confirm = "none"
+    allowed_ips: tuple[str, ...] | None = None
+    accept_new_tools: bool = False
 
 
 class ServerRecord(Struct, frozen=True, kw_only=True):
@@ -340,13 +396,18 @@ class ServerRecord(Struct, frozen=True, kw_only=True):
 
 
 class Grant(Struct, frozen=True, kw_only=True):
-    """What a request that passed the door may do."""
+    """What a request that passed the door may do.
+
+    `accepted_tools` bind as soon as the adapter is of another version than `accepted_version`.
+    """
 
     server_id: str
     name: str
     account_id: str
     scope: Scope
     expires_at: datetime | None = None
+    accepted_tools: frozenset[str] | None = None
+    accepted_version: str = ""
 
 
 class Listing(Struct, frozen=True, kw_only=True):
@@ -357,11 +418,48 @@ class Listing(Struct, frozen=True, kw_only=True):
 
 
 class Answer(Struct, frozen=True, kw_only=True):
-    """A finished call: compact JSON, sentences for the model, the provider's limits."""
+    """A finished call: compact JSON, sentences for the model, the provider's limits.
+
+    `content` are content blocks in place of the payload.
+    """
 
     payload: bytes
     notes: tuple[str, ...] = ()
     rate: RateLimit = NO_RATE_LIMIT
+    content: tuple[Mapping[str, Any], ...] = ()
+
+
+class Client(Protocol):
+    """The caller's side of one call, as far as a tool may use it."""
+
+    @property
+    def request_id(self) -> str:
+        """The id under which the call is logged."""
+
+    def check_headers(
+        self, headers: tuple[tuple[str, str], ...], arguments: msgspec.Raw | None
+    ) -> None:
+        """Compare arguments with the headers that repeat them. Raises ProtocolError."""
+
+    async def progress(self, done: float, total: float | None, message: str) -> None:
+        """Tell how far the call is, if that was asked for."""
+
+    async def log(self, level: LogLevel, logger: str, data: Any) -> None:
+        """Send a log message, if its level is wanted."""
+
+    def can_ask(self, method: str) -> bool:
+        """Whether the client takes requests of this method."""
+
+    async def ask(
+        self, questions: tuple[Question, ...], *, unasked: bool = False
+    ) -> Mapping[str, Any]:
+        """Return the client's results by key. Raises CannotAsk or InputRequired.
+
+        `unasked` takes answers that came before the question was put, too.
+        """
+
+    async def release(self) -> None:
+        """Let the client hang up, if it can come back for the answer."""
 
 
 class Tools(Protocol):
@@ -371,9 +469,9 @@ class Tools(Protocol):
         """Return the grant's tools."""
 
     async def call(
-        self, grant: Grant, name: str, arguments: msgspec.Raw | None, request_id: str
+        self, grant: Grant, name: str, arguments: msgspec.Raw | None, client: Client
     ) -> Answer:
-        """Run a tool. Raises UnknownTool or ToolFailure."""
+        """Run a tool. Raises UnknownTool, ToolFailure, or what the client raises."""
 
 
 class Vault(Protocol):

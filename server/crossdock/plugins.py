@@ -127,6 +127,7 @@ class Plugins:
                     self._clash(adapter.name, owners[adapter.name], impl.plugin_name)
                 else:
                     owners[adapter.name] = impl.plugin_name
+                    adapter.release = record.version
                     self.adapters[adapter.name] = adapter
             names = tuple(adapter.name for adapter in adapters)
             if not self._records[impl.plugin_name].error:
@@ -179,7 +180,7 @@ class Plugins:
         for impl in self._manager.hook.crossdock_call_finished.get_hookimpls():
             try:
                 impl.function(event) if impl.argnames else impl.function()
-            except Exception as error:
+            except BaseException as error:  # it may even call sys.exit
                 log.error("plugin.hook_failed", plugin=impl.plugin_name, exc_info=error)
 
 

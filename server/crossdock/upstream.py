@@ -24,6 +24,7 @@ from crossdock.model import Struct
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _ERROR_BYTES = 65_536
+_EMBEDDING = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
 _IDLE_SECONDS = 10  # longer-lived idle connections meet a provider that just closed them
 
 
@@ -164,8 +165,19 @@ def _socket(address: Any) -> socket.socket:
 
 
 def _is_public(host: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    mapped = getattr(host, "ipv4_mapped", None) or host
-    return mapped.is_global and not mapped.is_multicast
+    meant = _meant(host)
+    return meant.is_global and not meant.is_multicast
+
+
+def _meant(
+    host: ipaddress.IPv4Address | ipaddress.IPv6Address,
+) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """Return the IPv4 address that an IPv6 one leads to: mapped, 6to4, NAT64 and the like."""
+    if isinstance(host, ipaddress.IPv4Address):
+        return host
+    if any(host in network for network in _EMBEDDING):
+        return ipaddress.IPv4Address(int(host) & 0xFFFFFFFF)
+    return host.ipv4_mapped or host.sixtofour or host
 
 
 def _joined(headers: Any) -> dict[str, str]:
@@ -188,6 +200,12 @@ def _no_answer(error: Exception) -> UpstreamFailure:
                 sent=False,
             )
         cause = cause.__cause__ or getattr(cause, "os_error", None)
+    if isinstance(error, aiohttp.InvalidURL):
+        return UpstreamFailure(
+            "upstream_unreachable",
+            "The account's base_url names no host that can be reached; check its spelling.",
+            sent=False,
+        )
     if isinstance(error, (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError)):
         if isinstance(error, (aiohttp.ClientConnectorCertificateError, ssl.SSLError)):
             reason = "its TLS certificate is not valid"

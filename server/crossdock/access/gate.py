@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Literal
 
 from crossdock.access.tokens import hash_token, same, well_formed
 from crossdock.errors import Refused
 from crossdock.model import Grant, Struct
 
+Address = IPv4Address | IPv6Address
 Role = Literal["owner", "operator", "viewer", "client"]
 _UNKNOWN = (
     "This MCP URL is not valid: it was mistyped, replaced or revoked. "
@@ -22,6 +25,11 @@ _MISSING = (
 _SECOND = (
     "This server needs an API token besides its URL: send it as Authorization: Bearer, "
     "or as X-Api-Token."
+)
+
+_ELSEWHERE = (
+    "This MCP server may not be used from your network. "
+    "Ask whoever runs this gateway to add it to the server's allowed_ips."
 )
 
 
@@ -52,6 +60,8 @@ class Gate:
         self._clock = clock
         self._access = Access()
         self._own: dict[bytes, Caller] = {}
+        self._used_servers: dict[str, datetime] = {}
+        self._used_tokens: dict[str, datetime] = {}
 
     def learn(self, access: Access) -> None:
         """Replace what is known; takes effect with the next request."""
@@ -62,8 +72,16 @@ class Gate:
         owner = Caller(id="config", name="[admin] token", role="owner")
         self._own[hash_token(self._pepper, token)] = owner
 
-    def admit(self, token: str | None, second: str | None) -> Grant:
-        """Return what this MCP token may do. Raises Refused: 401, 403 or 410."""
+    def admit(
+        self,
+        token: str | None,
+        second: str | None,
+        address: Callable[[], Address | None] = lambda: None,
+    ) -> Grant:
+        """Return what this MCP token may do. Raises Refused: 401, 403 or 410.
+
+        `address` tells where the request comes from; it is asked only where that matters.
+        """
         if not token:
             raise Refused(401, _MISSING, challenge=True)
         if not well_formed("mcp", token):
@@ -81,8 +99,12 @@ class Gate:
             raise _expired(grant.expires_at)
         if until is not None and now >= until:  # the overlap after a rotation is over
             raise Refused(403, _UNKNOWN)
+        allowed = grant.scope.allowed_ips
+        if allowed is not None and not _inside(address(), allowed):
+            raise Refused(403, _ELSEWHERE)
         if grant.scope.require_api_token_auth and self.caller(second) is None:
             raise Refused(401, _SECOND, challenge=True)
+        self._used_servers[grant.server_id] = now
         return grant
 
     def caller(self, token: str | None) -> Caller | None:
@@ -96,11 +118,33 @@ class Gate:
         if not well_formed("api", token):
             return None
         found = self._access.callers.get(hashed)
-        if found is None or (found.expires_at is not None and self._clock() >= found.expires_at):
+        now = self._clock()
+        if found is None or (found.expires_at is not None and now >= found.expires_at):
             return None
+        self._used_tokens[found.id] = now
         return found
+
+    def take_used(self) -> tuple[dict[str, datetime], dict[str, datetime]]:
+        """Return when which servers and API tokens were used since this was last asked."""
+        used = self._used_servers, self._used_tokens
+        self._used_servers, self._used_tokens = {}, {}
+        return used
+
+    @property
+    def live_servers(self) -> int:
+        """How many MCP servers are known."""
+        return len({grant.server_id for grant, _ in self._access.grants.values()})
 
 
 def _expired(moment: datetime) -> Refused:
     when = moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
     return Refused(410, f"This MCP URL expired on {when}. Ask for a new one.")
+
+
+@lru_cache(maxsize=1024)
+def _networks(texts: tuple[str, ...]) -> tuple[IPv4Network | IPv6Network, ...]:
+    return tuple(ip_network(text) for text in texts)
+
+
+def _inside(address: Address | None, texts: tuple[str, ...]) -> bool:
+    return address is not None and any(address in network for network in _networks(texts))

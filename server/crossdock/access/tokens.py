@@ -41,7 +41,7 @@ def well_formed(kind: TokenKind, text: str) -> bool:
 
 def hash_token(pepper: bytes, token: str) -> bytes:
     """Return the keyed hash under which a well-formed token is stored and found."""
-    return hmac.digest(pepper, token.encode(), "sha256")
+    return hmac.digest(pepper, token.encode(errors="surrogateescape"), "sha256")
 
 
 def same(one: bytes, other: bytes) -> bool:

@@ -31,7 +31,9 @@ def split(binding: Binding, raw: msgspec.Raw | None, open_cursor: OpenCursor) ->
     binding.validate(arguments)
     placed: dict[str, Any] = {"path": {}, "query": {}, "body": {}, "mapper": {}}
     for key, value in arguments.items():
-        argument = binding.places[key]
+        argument = binding.places.get(key)
+        if argument is None:  # a whole [schema] may leave room for more than it names
+            raise InvalidArguments(key, "is unknown")
         if argument.where in placed:
             placed[argument.where][argument.name] = _checked(argument, value)
     if binding.tool.method != "list":

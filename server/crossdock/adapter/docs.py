@@ -25,6 +25,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     aliases: dict[str, str]
     defs: dict[str, Any]
     source: str
+    schema: dict[str, Any] | None = None
 
 
 class _Section:
@@ -86,10 +87,14 @@ def _entry(section: _Section, defs: dict[str, Any], source: str) -> Entry:
         raise AdapterError(f"{at}: `{section.heading}` has no prose; say what the tool does")
     arguments: list[Argument] = []
     aliases: dict[str, str] = {}
+    schema: dict[str, Any] | None = None
     if section.block:
         block = "\n".join(section.block)
         table = parse_toml(block, source, section.block_line)
         lines = Lines(block, source, section.block_line)
+        schema = table.pop("schema", None)
+        if schema is not None:
+            _check_whole(schema, table, lines)
         if unknown := [place for place in table if place not in _PLACES]:
             raise AdapterError(
                 f"{lines.at(unknown[0])}: `{unknown[0]}` is no place for an argument; "
@@ -111,7 +116,20 @@ def _entry(section: _Section, defs: dict[str, Any], source: str) -> Entry:
         aliases=aliases,
         defs=defs,
         source=at,
+        schema=schema,
     )
+
+
+def _check_whole(schema: Any, table: dict[str, Any], lines: Lines) -> None:
+    """`[schema]` gives the model a JSON Schema exactly as it stands, in place of the places."""
+    at = lines.at("schema")
+    if not isinstance(schema, dict) or schema.get("type") != "object":
+        raise AdapterError(f'{at}: a whole schema has type = "object"')
+    if table:
+        raise AdapterError(
+            f"{at}: beside [schema] there is no [{next(iter(table))}]; what fits a {{placeholder}} "
+            "goes to the path, the rest to the query of a GET or DELETE and to other bodies"
+        )
 
 
 def _refuse_twice(argument: Argument, arguments: list[Argument], lines: Lines) -> None:

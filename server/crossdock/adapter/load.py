@@ -28,9 +28,9 @@ from crossdock.adapter.manifest import (
 )
 from crossdock.adapter.naming import LONGEST_NAME, tool_title
 from crossdock.adapter.rest import rest
-from crossdock.adapter.schema import compile_schema, input_schema
+from crossdock.adapter.schema import compile_schema, input_schema, mirrored
 from crossdock.errors import AdapterError
-from crossdock.model import Argument, Auth, Mapper, Tool, Withheld
+from crossdock.model import Argument, Auth, Mapper, Tool, Where, Withheld
 
 _PROSE = range(20, 1201)
 
@@ -280,9 +280,15 @@ class Adapter:
                 f"write {_PROSE.start} to {_PROSE.stop - 1}"
             )
         arguments = entry.arguments
-        _check_places(entry, method)
+        if entry.schema is not None:
+            arguments = _whole_arguments(entry.schema, method)
+        _check_places(arguments, entry.source, method)
         if method.method == "list":
             arguments += _paging_arguments(entry, method)
+        schema = entry.schema or input_schema(arguments, entry.defs)
+        for key in method.confirm or ():
+            if not any(argument.key == key for argument in arguments):
+                raise AdapterError(f"{method.source}: confirm names `{key}`, which is no argument")
         return Tool(
             name=method.tool,
             title=tool_title(self.manifest.title, method.resource, method.method, method.singular),
@@ -294,12 +300,33 @@ class Adapter:
             tags=method.tags,
             endpoint=method.endpoint,
             arguments=arguments,
-            input_schema=input_schema(arguments, entry.defs),
+            input_schema=schema,
             idempotent=method.idempotent,
             source=entry.source,
             paging=method.paging,
             partial=self.manifest.failures.partial,
+            confirm=method.confirm,
+            headers=mirrored(schema, entry.source),
         )
+
+
+def _whole_arguments(schema: Mapping[str, Any], method: Method) -> tuple[Argument, ...]:
+    """Place the properties of a whole schema by the endpoint that they are for."""
+    if method.method == "list":
+        raise AdapterError(f"{method.source}: a list tool pages, so it cannot have a whole [schema]")
+    wanted = placeholders(method.endpoint)
+    elsewhere: Where = "query" if method.endpoint.verb in ("GET", "DELETE") else "body"
+    required = schema.get("required", ())
+    return tuple(
+        Argument(
+            key=key,
+            where="path" if key in wanted else elsewhere,
+            name=key,
+            schema=part if isinstance(part, dict) else {},
+            required=key in required,
+        )
+        for key, part in schema.get("properties", {}).items()
+    )
 
 
 def _refuse_optional_path(entry: Entry) -> None:
@@ -311,19 +338,19 @@ def _refuse_optional_path(entry: Entry) -> None:
             )
 
 
-def _check_places(entry: Entry, method: Method) -> None:
+def _check_places(arguments: tuple[Argument, ...], source: str, method: Method) -> None:
     wanted = set(placeholders(method.endpoint))
-    given = {argument.name for argument in entry.arguments if argument.where == "path"}
+    given = {argument.name for argument in arguments if argument.where == "path"}
     if missing := wanted - given:
         raise AdapterError(
-            f"{entry.source}: `{{{min(missing)}}}` of {method.source} needs [path.{min(missing)}]"
+            f"{source}: `{{{min(missing)}}}` of {method.source} needs [path.{min(missing)}]"
         )
     if extra := given - wanted:
         raise AdapterError(
-            f"{entry.source}: [path.{min(extra)}] has no `{{{min(extra)}}}` at {method.source}"
+            f"{source}: [path.{min(extra)}] has no `{{{min(extra)}}}` at {method.source}"
         )
-    if method.endpoint.verb == "GET" and any(a.where == "body" for a in entry.arguments):
-        raise AdapterError(f"{entry.source}: a GET sends no body; use [query.…] or [mapper.…]")
+    if method.endpoint.verb == "GET" and any(a.where == "body" for a in arguments):
+        raise AdapterError(f"{source}: a GET sends no body; use [query.…] or [mapper.…]")
 
 
 def _paging_arguments(entry: Entry, method: Method) -> tuple[Argument, Argument]:

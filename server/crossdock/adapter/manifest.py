@@ -112,6 +112,8 @@ class _Method(_Strict, frozen=True, kw_only=True):
     tags: list[str] | None = None
     paging: Paging | None = None
     idempotent: bool | None = None
+    confirm: str = ""
+    tool: str = ""
 
 
 class _Resource(_Strict, frozen=True, kw_only=True):
@@ -150,6 +152,7 @@ class Method(msgspec.Struct, frozen=True, kw_only=True):
     paging: Paging
     idempotent: bool
     source: str
+    confirm: tuple[str, ...] | None = None
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -241,6 +244,8 @@ def _method(
     if isinstance(value, str):
         value = {"http": value}
     spec = lines.convert(value, _Method, ".".join(place), *place)
+    if spec.tool and not is_identifier(spec.tool):
+        raise AdapterError(f"{source}: tool {spec.tool!r} is not [a-z][a-z0-9_]*")
     singular = resource.singular or singular_of(resource_name)
     endpoint = _endpoint(spec, source)
     effect = spec.effect or default_effect(name)
@@ -248,7 +253,7 @@ def _method(
         resource=resource_name,
         method=name,
         singular=singular,
-        tool=tool_name(adapter, resource_name, name, singular),
+        tool=spec.tool or tool_name(adapter, resource_name, name, singular),
         endpoint=endpoint,
         effect=effect,
         tags=tuple(resource.tags if spec.tags is None else spec.tags),
@@ -257,7 +262,25 @@ def _method(
             endpoint.verb in ("GET", "PUT", "DELETE") if spec.idempotent is None else spec.idempotent
         ),
         source=source,
+        confirm=_confirm(spec.confirm, effect, source),
     )
+
+
+def _confirm(word: str, effect: Effect, source: str) -> tuple[str, ...] | None:
+    """Read when a human is asked first: what destroys asks always, unless told otherwise."""
+    if not word:
+        return () if effect == "destructive" else None
+    if word == "never":
+        return None
+    if word == "always":
+        return ()
+    kind, _, names = word.partition(":")
+    arguments = tuple(name.strip() for name in names.split(",") if name.strip())
+    if kind != "with" or not arguments:
+        raise AdapterError(
+            f'{source}: confirm {word!r} is unknown; write "always", "never" or "with:ARGUMENT"'
+        )
+    return arguments
 
 
 def _endpoint(spec: _Method, source: str) -> Endpoint:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,8 @@ from crossdock.model import Argument
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 LONGEST_VALUE = 300
+MIRRORED = "x-mcp-header"
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 def input_schema(arguments: tuple[Argument, ...], defs: dict[str, Any]) -> dict[str, Any]:
@@ -25,6 +28,36 @@ def input_schema(arguments: tuple[Argument, ...], defs: dict[str, Any]) -> dict[
     if used := _used(schema, defs):
         schema["$defs"] = used
     return schema
+
+
+def mirrored(schema: dict[str, Any], source: str) -> tuple[tuple[str, str], ...]:
+    """Return the properties that clients repeat in headers (`x-mcp-header`), as (header, path).
+
+    Raises AdapterError where conforming clients would drop the tool.
+    """
+    found: dict[str, tuple[str, str]] = {}
+    open_ends = [("", schema)]
+    while open_ends:
+        path, part = open_ends.pop()
+        properties = part.get("properties")
+        for key, value in properties.items() if isinstance(properties, dict) else ():
+            place = f"{path}.{key}" if path else key
+            if not isinstance(value, dict):
+                continue
+            open_ends.append((place, value))
+            header = value.get(MIRRORED)
+            if header is None:
+                continue
+            if not isinstance(header, str) or not _TOKEN.fullmatch(header):
+                raise AdapterError(f"{source}: {place}: {MIRRORED} {header!r} is no header name")
+            if value.get("type") not in ("string", "integer", "boolean"):
+                raise AdapterError(
+                    f"{source}: {place}: {MIRRORED} is for a string, an integer or a boolean"
+                )
+            if header.lower() in found:
+                raise AdapterError(f"{source}: {place}: {MIRRORED} {header!r} is given twice")
+            found[header.lower()] = header, place
+    return tuple(found.values())
 
 
 def _used(schema: Any, defs: dict[str, Any]) -> dict[str, Any]:
@@ -63,18 +96,23 @@ def compile_schema(schema: dict[str, Any], source: str) -> Callable[[Any], None]
         reason = str(error).splitlines()[0]
         raise AdapterError(f"{source}: the JSON Schema is not valid: {reason}") from None
     known = list(schema.get("properties", {}))
+    closed = schema.get("additionalProperties") is False
 
     def validate(arguments: Any) -> None:
         # is_valid first: the common case costs no iterator and no error objects.
         if validator.is_valid(arguments):
             return
-        error = next(iter(validator.iter_errors(arguments)))
-        raise _explain(error, known)
+        # Looked for here: of a tool without arguments the library does not say which is unknown.
+        for name in arguments if closed and isinstance(arguments, dict) else ():
+            if name not in known:
+                choices = ", ".join(known) or "none"
+                raise InvalidArguments(name, f"is unknown; this tool's arguments are: {choices}")
+        raise _explain(next(iter(validator.iter_errors(arguments))))
 
     return validate
 
 
-def _explain(error: Any, known: list[str]) -> InvalidArguments:
+def _explain(error: Any) -> InvalidArguments:
     path = [str(part) for part in error.instance_path]
     name = ".".join(path)
     keyword = type(error.kind).__name__.rpartition("_")[2]
@@ -83,11 +121,7 @@ def _explain(error: Any, known: list[str]) -> InvalidArguments:
         return InvalidArguments(".".join([*path, missing]), "is required")
     if keyword == "AdditionalProperties":
         unknown = list(error.kind.unexpected)
-        where = ".".join([*path, unknown[0]])
-        if path:
-            return InvalidArguments(where, "is unknown here")
-        choices = ", ".join(known) or "none"
-        return InvalidArguments(where, f"is unknown; this tool's arguments are: {choices}")
+        return InvalidArguments(".".join([*path, unknown[0]]), "is unknown here")
     if keyword == "Pattern":
         return InvalidArguments(name, "does not have the required form")
     message = str(error.message)

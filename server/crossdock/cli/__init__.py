@@ -37,7 +37,14 @@ _COMMANDS = {
     "tools": ("adapter:tools", "Show tools, their effect, tags and size in tokens."),
     "plugins": ("adapter:plugins", "Show what is loaded and what failed."),
     "call": ("call:call", "Call one tool of an MCP URL."),
-    "server": ("server:server", "Create, list and revoke MCP servers."),
+    "connect": ("connect:connect", "Bridge an MCP URL to stdin and stdout."),
+    "account": ("account:account", "Add, list, test and remove integrated accounts."),
+    "server": ("server:server", "Create, list, change, rotate and revoke MCP servers."),
+    "token": ("token:token", "Create, list and revoke API tokens."),
+    "audit": ("audit:audit", "Read who did what, and how every call ended."),
+    "keys": ("keys:keys", "Rotate the keys that seal credentials."),
+    "db": ("db:db", "Upgrade the store's tables, and show their version."),
+    "doctor": ("doctor:doctor", "Check configuration, store, keys, plugins and providers."),
 }
 for _name, (_place, _about) in _COMMANDS.items():
     app.command(f"crossdock.cli.{_place}", name=_name, help=_about)

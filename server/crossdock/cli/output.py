@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import orjson
+import msgspec
 from cyclopts import Parameter
 
 Config = Annotated[
@@ -19,7 +19,7 @@ Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON in
 
 def print_json(value: Any) -> None:
     """Print a value as one line of JSON."""
-    sys.stdout.write(orjson.dumps(value, default=str).decode() + "\n")
+    sys.stdout.write(msgspec.json.encode(value, enc_hook=str).decode() + "\n")
     sys.stdout.flush()
 
 

@@ -2,38 +2,48 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import msgspec
 from cyclopts import App, Parameter
 
+from crossdock.cli.opening import every, moment, operator, with_gateway, words
 from crossdock.cli.output import Config, Json, print_json, print_table
 
 if TYPE_CHECKING:
+    from crossdock.control import Issued
+    from crossdock.control.shown import ShownServer
     from crossdock.gateway import Gateway
+    from crossdock.store import StoredServer
 
 server = App(name="server", help="MCP servers: token URLs scoped to one account.")
-_Words = Annotated[str, Parameter(help="Comma-separated; absent: all.")]
-
-
-def _with_gateway(config: Any, work: Callable[[Gateway], Awaitable[int]]) -> int:
-    from crossdock import log
-    from crossdock.config import load_settings
-    from crossdock.gateway import Gateway
-
-    settings = load_settings(config)
-    log.configure("error", settings.log.format)
-
-    async def run() -> int:
-        gateway = await Gateway.open(settings)
-        try:
-            return await work(gateway)
-        finally:
-            await gateway.close()
-
-    return asyncio.run(run())
+_Methods = Annotated[
+    str,
+    Parameter(help="Comma-separated: read, write, custom or method names. Absent or `all`: all."),
+]
+_Tags = Annotated[str, Parameter(help="Comma-separated. Absent or `all`: all.")]
+_Addresses = Annotated[
+    str, Parameter(help="Networks that may call, as 10.0.0.0/8,203.0.113.7. Absent or `all`: all.")
+]
+_Expires = Annotated[
+    str, Parameter(help="A moment as 2027-01-31T00:00:00Z, a span as 30d, or `never`.")
+]
+_Exposure = Annotated[
+    Literal["all", "discovery"] | None,
+    Parameter(help="discovery: three tools to search, read and call the others with."),
+]
+_Format = Annotated[
+    Literal["text", "structured", "both"] | None, Parameter(help="How results are given.")
+]
+_Confirm = Annotated[
+    Literal["none", "destructive"] | None, Parameter(help="Which calls a human must confirm.")
+]
+_Second = Annotated[
+    bool | None, Parameter(help="Whether an API token is asked for besides the URL.")
+]
+_AcceptNew = Annotated[
+    bool | None, Parameter(help="Whether tools of an adapter's upgrade appear by themselves.")
+]
 
 
 @server.command
@@ -41,14 +51,15 @@ def create(
     account: str,
     *,
     name: Annotated[str, Parameter(help="For people, and for the model's instructions.")],
-    methods: _Words = "",
-    tags: _Words = "",
-    expires_at: Annotated[
-        str, Parameter(help="A moment with a zone, as 2027-01-31T00:00:00Z.")
-    ] = "",
-    require_api_token_auth: Annotated[
-        bool, Parameter(negative="", help="Ask for an API token besides the URL.")
-    ] = False,
+    methods: _Methods = "",
+    tags: _Tags = "",
+    expires_at: _Expires = "",
+    require_api_token_auth: _Second = None,
+    tool_exposure: _Exposure = None,
+    result_format: _Format = None,
+    confirm: _Confirm = None,
+    allowed_ips: _Addresses = "",
+    accept_new_tools: _AcceptNew = None,
     config: Config = None,
     json: Json = False,
 ) -> int:
@@ -56,27 +67,28 @@ def create(
 
     Example: `crossdock server create shop --name "Support agent" --methods read --tags orders`
     """
-    from crossdock.access.gate import Caller
-    from crossdock.control import NewServer, shown_server
-    from crossdock.model import Scope
+    from crossdock.control import NewServer, convert
 
-    scope = Scope(
-        methods=_split(methods), tags=_split(tags), require_api_token_auth=require_api_token_auth
+    scope = _scope(
+        methods=methods,
+        tags=tags,
+        allowed_ips=allowed_ips,
+        require_api_token_auth=require_api_token_auth,
+        tool_exposure=tool_exposure,
+        result_format=result_format,
+        confirm=confirm,
+        accept_new_tools=accept_new_tools,
     )
-    new = NewServer(name=name, config=scope, expires_at=_moment(expires_at))
+    until = None if expires_at == "never" else moment(expires_at, "--expires-at")
+    given = {key: value for key, value in scope.items() if value is not None}
+    new = convert({"name": name, "config": given, "expires_at": until}, NewServer)
 
     async def work(gateway: Gateway) -> int:
-        actor = Caller(id="cli", name="command line", role="owner")
-        issued = await gateway.control.create_server(account, new, actor)
-        url = f"{origin(gateway)}/mcp/{issued.token}"
-        if json:
-            print_json({**shown_server(issued.server), "token": issued.token, "url": url})
-        else:
-            print(f"{issued.server.id}  {issued.server.name}\n{url}")
-            print("Keep this URL like a password; it is not shown again.")
+        issued = await gateway.control.create_server(account, new, operator())
+        _print_issued(gateway, issued, as_json=json)
         return 0
 
-    return _with_gateway(config, work)
+    return with_gateway(config, work)
 
 
 @server.command(name="list")
@@ -85,34 +97,141 @@ def list_servers(account: str | None = None, *, config: Config = None, json: Jso
 
     Example: `crossdock server list shop`
     """
-    from crossdock.control import shown_server
 
     async def work(gateway: Gateway) -> int:
-        found: list[Any] = []
-        cursor: str | None = None
-        while True:
-            page, cursor = await gateway.control.servers(account, 200, cursor)
-            found += page
-            if cursor is None:
-                break
+        async def page(limit: int, cursor: str | None) -> tuple[Any, str | None]:
+            return await gateway.control.servers(account, limit, cursor)
+
+        stored: list[StoredServer] = await every(page)
+        found = [gateway.control.shown_server(one) for one in stored]
         if json:
-            print_json([shown_server(one) for one in found])
+            print_json(found)
             return 0
-        rows = [
-            (
-                one.id,
-                one.name,
-                one.account_id,
-                ",".join(one.scope.methods or ("all",)),
-                ",".join(one.scope.tags or ("all",)),
-                one.expires_at or "never",
-            )
-            for one in found
-        ]
-        print_table(("id", "name", "account", "methods", "tags", "expires"), rows)
+        headings = ("id", "name", "account", "methods", "tags", "expires", "last used")
+        print_table(headings, [_row(one) for one in found])
         return 0
 
-    return _with_gateway(config, work)
+    return with_gateway(config, work)
+
+
+@server.command
+def show(server_id: str, *, config: Config = None, json: Json = False) -> int:
+    """Show an MCP server: its scope, and tools of an upgrade that wait to be accepted.
+
+    Example: `crossdock server show mcp_srv_0123456789abcdef01234567`
+    """
+
+    async def work(gateway: Gateway) -> int:
+        found = gateway.control.shown_server(await gateway.control.server(server_id))
+        _print(found, as_json=json)
+        return 0
+
+    return with_gateway(config, work)
+
+
+@server.command
+def update(
+    server_id: str,
+    *,
+    name: Annotated[str | None, Parameter(help="A new name.")] = None,
+    methods: _Methods = "",
+    tags: _Tags = "",
+    expires_at: _Expires = "",
+    require_api_token_auth: _Second = None,
+    tool_exposure: _Exposure = None,
+    result_format: _Format = None,
+    confirm: _Confirm = None,
+    allowed_ips: _Addresses = "",
+    accept_new_tools: _AcceptNew = None,
+    config: Config = None,
+    json: Json = False,
+) -> int:
+    """Change an MCP server; its URL stays. What is not named stays.
+
+    Example: `crossdock server update mcp_srv_0123… --methods read --expires-at never`
+    """
+    from crossdock.control import ServerChange
+
+    scope = _scope(
+        methods=methods,
+        tags=tags,
+        allowed_ips=allowed_ips,
+        require_api_token_auth=require_api_token_auth,
+        tool_exposure=tool_exposure,
+        result_format=result_format,
+        confirm=confirm,
+        accept_new_tools=accept_new_tools,
+    )
+    until = None if expires_at == "never" else moment(expires_at, "--expires-at")
+    change = ServerChange(
+        name=msgspec.UNSET if name is None else name,
+        config=scope or msgspec.UNSET,
+        expires_at=until if expires_at else msgspec.UNSET,
+    )
+
+    async def work(gateway: Gateway) -> int:
+        found = await gateway.control.server(server_id)
+        changed = await gateway.control.change_server(found, change, operator())
+        _print(gateway.control.shown_server(changed), as_json=json)
+        return 0
+
+    return with_gateway(config, work)
+
+
+@server.command
+def rotate(
+    server_id: str,
+    *,
+    overlap: Annotated[
+        str, Parameter(help="How long the old URL stays good, as 1h; 0s: not at all.")
+    ] = "0s",
+    config: Config = None,
+    json: Json = False,
+) -> int:
+    """Give an MCP server a new URL and print it. It is shown this once.
+
+    Example: `crossdock server rotate mcp_srv_0123456789abcdef01234567 --overlap 1h`
+    """
+    from crossdock.cli.opening import span
+    from crossdock.control import Rotate, convert
+    from crossdock.errors import CrossdockError
+
+    length = span(overlap)
+    if length is None:
+        raise CrossdockError(f"--overlap {overlap!r} is no span; write 0s, 30m, 1h or up to 7d")
+    how = convert({"overlap_seconds": int(length.total_seconds())}, Rotate)
+
+    async def work(gateway: Gateway) -> int:
+        found = await gateway.control.server(server_id)
+        issued = await gateway.control.rotate_server(found, how, operator())
+        _print_issued(gateway, issued, as_json=json)
+        return 0
+
+    return with_gateway(config, work)
+
+
+@server.command
+def accept_tools(
+    server_id: str,
+    *tools: str,
+    config: Config = None,
+    json: Json = False,
+) -> int:
+    """Let an MCP server offer tools that came with an upgrade of its adapter: all, or those named.
+
+    Example: `crossdock server accept-tools mcp_srv_0123456789abcdef01234567`
+    """
+    from crossdock.control import AcceptTools
+
+    which = AcceptTools(tools=list(tools) or None)
+
+    async def work(gateway: Gateway) -> int:
+        found = await gateway.control.server(server_id)
+        changed = await gateway.control.accept_tools(found, which, operator())
+        _print(gateway.control.shown_server(changed), as_json=json)
+        return 0
+
+    return with_gateway(config, work)
 
 
 @server.command
@@ -123,30 +242,75 @@ def revoke(server_id: str, *, config: Config = None) -> int:
     """
 
     async def work(gateway: Gateway) -> int:
-        await gateway.control.revoke_server(await gateway.control.server(server_id))
+        found = await gateway.control.server(server_id)
+        await gateway.control.revoke_server(found, operator())
         print(f"{server_id} is revoked")
         return 0
 
-    return _with_gateway(config, work)
+    return with_gateway(config, work)
 
 
 def origin(gateway: Gateway) -> str:
     """Return the origin for URLs that are handed out without a request to go by."""
     settings = gateway.settings.server
-    host = "127.0.0.1" if settings.host in ("", "0.0.0.0", "::") else settings.host  # noqa: S104 -- compared, not bound
+    host = "127.0.0.1" if settings.host in ("", "0.0.0.0", "::") else settings.host  # noqa: S104 - compared, not bound
     return settings.public_url.rstrip("/") or f"http://{host}:{settings.port}"
 
 
-def _split(text: str) -> tuple[str, ...] | None:
-    return tuple(word.strip() for word in text.split(",") if word.strip()) or None
+def _scope(*, methods: str, tags: str, allowed_ips: str, **others: Any) -> dict[str, Any]:
+    """Return the keys of `config` that were named; None takes a filter away."""
+    scope: dict[str, Any] = {key: value for key, value in others.items() if value is not None}
+    filters = {"methods": methods, "tags": tags, "allowed_ips": allowed_ips}
+    for key, text in filters.items():
+        if text:
+            scope[key] = None if text == "all" else list(words(text) or ())
+    return scope
 
 
-def _moment(text: str) -> datetime | None:
-    from crossdock.errors import CrossdockError
+def _print_issued(gateway: Gateway, issued: Issued, *, as_json: bool) -> None:
+    from crossdock.control import issued_server
 
-    if not text:
-        return None
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        raise CrossdockError(f"--expires-at {text!r} is no moment; write 2027-01-31T00:00:00Z") from None
+    shown = issued_server(
+        gateway.control.shown_server(issued.server), issued.token, origin(gateway)
+    )
+    if as_json:
+        print_json(shown)
+    else:
+        print(f"{shown.id}  {shown.name}\n{shown.url}")
+        print("Keep this URL like a password; it is not shown again.")
+
+
+def _print(shown: ShownServer, *, as_json: bool) -> None:
+    if as_json:
+        print_json(shown)
+        return
+    config = msgspec.to_builtins(shown.config)
+    rows = [
+        ("id", shown.id),
+        ("name", shown.name),
+        ("account", shown.integrated_account_id),
+        *((f"config.{key}", _text(value)) for key, value in config.items()),
+        ("expires", shown.expires_at or "never"),
+        ("old URL good until", shown.old_url_until or "-"),
+        ("last used", shown.last_used_at or "never"),
+        ("created", f"{shown.created_at} by {shown.created_by}"),
+        ("pending tools", ", ".join(shown.pending_tools) or "none"),
+    ]
+    print_table(("field", "value"), rows)
+
+
+def _text(value: Any) -> str:
+    return ", ".join(value) if isinstance(value, (list, tuple)) else str(value)
+
+
+def _row(shown: ShownServer) -> tuple[object, ...]:
+    config = msgspec.to_builtins(shown.config)
+    return (
+        shown.id,
+        shown.name,
+        shown.integrated_account_id,
+        ",".join(config.get("methods", ["all"])),
+        ",".join(config.get("tags", ["all"])),
+        shown.expires_at or "never",
+        shown.last_used_at or "never",
+    )

@@ -27,13 +27,16 @@ _NOTHING: Mapping[str, msgspec.Raw] = {}
 class Message(msgspec.Struct, frozen=True, kw_only=True):
     """A checked message. `id` is its JSON text, echoed as it came; None for a notification.
 
-    `method` is empty for a response. Members of `params` and of its `_meta` stay undecoded.
+    `method` is empty for a response, which has a `result` or an `error`. Members of `params` and of
+    its `_meta` stay undecoded.
     """
 
     id: bytes | None = None
     method: str = ""
     params: Mapping[str, msgspec.Raw] = _NOTHING
     meta: Mapping[str, msgspec.Raw] = _NOTHING
+    result: msgspec.Raw | None = None
+    error: msgspec.Raw | None = None
 
     @property
     def is_request(self) -> bool:
@@ -53,6 +56,7 @@ class _Envelope(msgspec.Struct, frozen=True):
 _envelope = msgspec.json.Decoder(_Envelope)
 _members = msgspec.json.Decoder(_Members)
 _text = msgspec.json.Decoder(str)
+_batch = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class Unreadable(ProtocolError):
@@ -78,12 +82,27 @@ def read_message(body: bytes | msgspec.Raw) -> Message:
     if envelope.method is msgspec.UNSET:
         if envelope.result is msgspec.UNSET and envelope.error is msgspec.UNSET:
             raise Unreadable(INVALID_REQUEST, "method is missing", id)
-        return Message(id=id)
+        return Message(id=id, result=_given(envelope.result), error=_given(envelope.error))
     method = text_of(envelope.method)
     if not method:
         raise Unreadable(INVALID_REQUEST, "method must be a string", id)
     params, meta = _params(envelope.params, id)
     return Message(id=id, method=method, params=params, meta=meta)
+
+
+def read_batch(body: bytes) -> list[msgspec.Raw]:
+    """Split a batch into its messages. Raises Unreadable."""
+    try:
+        messages = _batch.decode(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        raise Unreadable(PARSE_ERROR, "The body is not valid JSON") from None
+    if not messages:
+        raise Unreadable(INVALID_REQUEST, "A batch must hold at least one message")
+    return messages
+
+
+def _given(raw: msgspec.Raw | msgspec.UnsetType) -> msgspec.Raw | None:
+    return None if raw is msgspec.UNSET else raw
 
 
 def _check_json(body: bytes | msgspec.Raw) -> None:
@@ -133,6 +152,30 @@ def text_of(raw: msgspec.Raw) -> str | None:
 def result_bytes(id: bytes, result: bytes) -> bytes:
     """Return the response that carries a result."""
     return b'{"jsonrpc":"2.0","id":%b,"result":%b}' % (id, result)
+
+
+def notification_bytes(method: str, params: bytes) -> bytes:
+    """Return a notification; `params` is a JSON object."""
+    return b'{"jsonrpc":"2.0","method":"%b","params":%b}' % (method.encode(), params)
+
+
+def request_bytes(id: str, method: str, params: bytes) -> bytes:
+    """Return a request to the client."""
+    return b'{"jsonrpc":"2.0","id":"%b","method":"%b","params":%b}' % (
+        id.encode(),
+        method.encode(),
+        params,
+    )
+
+
+def key_of(id: bytes | msgspec.Raw) -> str | int | None:
+    """Return an id's value, equal for all its spellings; None for what cannot be an id."""
+    try:
+        value = msgspec.json.decode(id)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    fits = isinstance(value, (str, int)) and not isinstance(value, bool)
+    return value if fits else None
 
 
 def error_bytes(

@@ -5,20 +5,21 @@ Provider bytes are spliced in as they are: escaped once as text, never decoded a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from crossdock import __version__
 from crossdock.errors import ToolFailure, UpstreamFailure
-from crossdock.model import Answer, Listing, RateLimit, ResultFormat, Tool
+from crossdock.model import Answer, Listing, Question, RateLimit, ResultFormat, Tool
 from crossdock.protocol.versions import SUPPORTED, Revision
 
 SERVER_INFO = {"name": "crossdock", "title": "crossdock", "version": __version__}
 _MODERN_META = b',"_meta":{"io.modelcontextprotocol/serverInfo":%b}' % msgspec.json.encode(
     SERVER_INFO
 )
-_CAPABILITIES: dict[str, Any] = {"tools": {}}
+_CAPABILITIES: dict[str, Any] = {"tools": {"listChanged": True}, "logging": {}}
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -36,12 +37,14 @@ def envelope(revision: Revision, members: bytes) -> bytes:
 def answer(answer: Answer, format: ResultFormat, revision: Revision) -> bytes:
     """Return the result of a successful call."""
     content: list[bytes] = []
-    if format != "structured" or not revision.structured:
+    if answer.content:
+        content.extend(_block(block, revision) for block in answer.content)
+    elif format != "structured" or not revision.structured:
         content.append(_text(answer.payload.decode()))
     if answer.notes:
         content.append(_text(msgspec.json.encode({"notes": answer.notes}).decode()))
     members = b'"content":[%b],"isError":false' % b",".join(content)
-    if format != "text" and revision.structured:
+    if format != "text" and revision.structured and answer.payload:
         payload = answer.payload
         if payload[:1] != b"{":
             payload = b'{"result":%b}' % payload
@@ -65,13 +68,36 @@ def failure(failure: ToolFailure, request_id: str, revision: Revision) -> bytes:
         error["ratelimit"] = {
             "limit": rate.limit,
             "remaining": rate.remaining,
-            "reset": rate.reset,
+            "reset": wait_of(rate),
         }
     encoded = msgspec.json.encode({"error": error})
     members = b'"content":[%b],"isError":true' % _text(encoded.decode())
     if revision.structured:
         members += b',"structuredContent":%b' % encoded
     return envelope(revision, members)
+
+
+def input_required(questions: tuple[Question, ...], state: str) -> bytes:
+    """Return the result that asks the client before the call can go on."""
+    asked = {
+        question.key: {"method": question.method, "params": question.params}
+        for question in questions
+    }
+    return b'{"resultType":"input_required","inputRequests":%b,"requestState":%b%b}' % (
+        msgspec.json.encode(asked),
+        msgspec.json.encode(state),
+        _MODERN_META,
+    )
+
+
+def _block(block: Mapping[str, Any], revision: Revision) -> bytes:
+    """Return a content block; kinds that a revision does not know become words."""
+    kind = block.get("type")
+    if kind == "audio" and not revision.audio:
+        return _text(f"[audio, {block.get('mimeType', 'of unknown type')}]")
+    if kind == "resource_link" and not revision.links:
+        return _text(f"{block.get('title') or block.get('name', '')}: {block.get('uri', '')}")
+    return msgspec.json.encode(block)
 
 
 def _text(text: str) -> bytes:

@@ -7,9 +7,10 @@ lifecycle (2024-11-05 … 2025-11-25) and versioning (2026-07-28).
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable, Sequence
 
 from crossdock.errors import ProtocolError
-from crossdock.model import Struct
+from crossdock.model import LogLevel, Struct
 from crossdock.protocol.jsonrpc import (
     HEADER_MISMATCH,
     INVALID_PARAMS,
@@ -22,7 +23,7 @@ from crossdock.protocol.jsonrpc import (
 VERSION_KEY = "io.modelcontextprotocol/protocolVersion"
 CAPABILITIES_KEY = "io.modelcontextprotocol/clientCapabilities"
 LOG_LEVEL_KEY = "io.modelcontextprotocol/logLevel"
-LOG_LEVELS = (
+LOG_LEVELS: tuple[LogLevel, ...] = (
     "debug",
     "info",
     "notice",
@@ -38,34 +39,59 @@ class Revision(Struct, frozen=True, kw_only=True):
     """One published revision; each flag is a feature that not all of them have."""
 
     name: str
-    modern: bool = False
-    annotations: bool = True
+    modern: bool = False  # no handshake, no session; what a request needs stands in its _meta
+    annotations: bool = True  # of tools; progress with words
+    audio: bool = True
+    links: bool = True  # content blocks of type resource_link
     titles: bool = True
     structured: bool = True
+    elicitation: bool = True
     batches: bool = False
+    priming: bool = False  # a stream begins with an empty event, so that it can be left and resumed
 
 
 REVISIONS = {
     revision.name: revision
     for revision in (
         Revision(name="2026-07-28", modern=True),
-        Revision(name="2025-11-25"),
+        Revision(name="2025-11-25", priming=True),
         Revision(name="2025-06-18"),
-        Revision(name="2025-03-26", titles=False, structured=False, batches=True),
-        Revision(name="2024-11-05", titles=False, structured=False, annotations=False),
+        Revision(
+            name="2025-03-26",
+            links=False,
+            titles=False,
+            structured=False,
+            elicitation=False,
+            batches=True,
+        ),
+        Revision(
+            name="2024-11-05",
+            annotations=False,
+            audio=False,
+            links=False,
+            titles=False,
+            structured=False,
+            elicitation=False,
+        ),
     )
 }
 SUPPORTED = list(REVISIONS)
 LATEST_LEGACY = REVISIONS["2025-11-25"]
 ASSUMED = REVISIONS["2025-03-26"]  # what a request without a version header speaks
+OLDEST = REVISIONS["2024-11-05"]
 
 
 class Headers(Struct, frozen=True, kw_only=True):
-    """The request headers that the protocol reads; every value that was sent, stripped."""
+    """The request headers that the protocol reads; every value that was sent, stripped.
+
+    `values` gives those of any other header, for the few tools that have some.
+    """
 
     version: tuple[str, ...] = ()
     method: tuple[str, ...] = ()
     name: tuple[str, ...] = ()
+    session: str | None = None
+    values: Callable[[str], Sequence[str]] = lambda name: ()
 
 
 def classify(message: Message, headers: Headers) -> Revision:
@@ -112,6 +138,14 @@ def negotiate(requested: str | None) -> Revision:
     return revision if revision is not None and not revision.modern else LATEST_LEGACY
 
 
+def level_of(name: str | None) -> LogLevel:
+    """Return a log level by its name. Raises ProtocolError (-32602)."""
+    for level in LOG_LEVELS:
+        if level == name:
+            return level
+    raise ProtocolError(INVALID_PARAMS, f"level must be one of {', '.join(LOG_LEVELS)}")
+
+
 def _is_legacy(name: str) -> bool:
     revision = REVISIONS.get(name)
     return revision is not None and not revision.modern
@@ -148,7 +182,7 @@ def _headers_agree(message: Message, headers: Headers, claimed: str | None) -> N
     _equal("Mcp-Method", headers.method, message.method, "method")
     if message.method == "tools/call":
         name = message.params.get("name")
-        decoded = tuple(_decoded(value) for value in headers.name)
+        decoded = tuple(decoded_header(value) for value in headers.name)
         _equal("Mcp-Name", decoded, None if name is None else text_of(name), "params.name")
 
 
@@ -164,7 +198,7 @@ def _equal(header: str, values: tuple[str, ...], wanted: str | None, place: str)
     raise ProtocolError(HEADER_MISMATCH, f"Header mismatch: {reason}", status=400)
 
 
-def _decoded(value: str) -> str:
+def decoded_header(value: str) -> str:
     """Undo the base64 sentinel form of a header value. Raises ProtocolError."""
     if not (value.startswith("=?base64?") and value.endswith("?=") and len(value) >= 11):
         return value

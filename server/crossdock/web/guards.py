@@ -5,6 +5,7 @@ The request line holds the URL token, so nothing here logs or echoes it.
 
 from __future__ import annotations
 
+import asyncio
 import re
 import uuid
 from collections.abc import Awaitable, Callable
@@ -92,21 +93,52 @@ async def same_site(request: web.Request, handler: Handler) -> web.StreamRespons
             403, "Pages of this origin may not call; add it to [server] allowed_origins."
         )
     response = await handler(request)
-    if origin is not None and origins.is_listed(origin) and not response.prepared:
-        response.headers["Access-Control-Allow-Origin"] = origin
-        response.headers["Access-Control-Expose-Headers"] = (
+    if origin is not None and not response.prepared:
+        response.headers.update(cross_origin(request))
+    return response
+
+
+def cross_origin(request: web.Request) -> dict[str, str]:
+    """Return the headers that let a listed page read the answer."""
+    origin = request.headers.get("Origin")
+    if origin is None or not request.app[keys.origins].is_listed(origin):
+        return {}
+    return {
+        "Access-Control-Allow-Origin": origin,
+        "Access-Control-Expose-Headers": (
             "Mcp-Session-Id, WWW-Authenticate, Retry-After, X-Request-Id, "
             "ratelimit-limit, ratelimit-remaining, ratelimit-reset"
-        )
-        response.headers["Vary"] = "Origin"
-    return response
+        ),
+        "Vary": "Origin",
+    }
 
 
 MIDDLEWARES = (identify, last_resort, same_site)
 
 
+async def end_outliving(app: web.Application) -> None:
+    """Cancel the requests that outlived their connections; nobody can fetch their answers now."""
+    tasks = [*app[keys.outliving]]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
 class QuietHandler(RequestHandler):
-    """aiohttp's own error page and error log repeat the request line; these do not."""
+    """aiohttp's own error page and error log repeat the request line; these do not.
+
+    A request whose client goes away is cancelled, unless its answer can be fetched later.
+    """
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Let go of the connection, and of its request unless that outlives it."""
+        request, task = self._current_request, self._task_handler
+        if isinstance(request, web.Request) and keys.outlives in request and task is not None:
+            outliving = request.app[keys.outliving]
+            outliving.add(task)
+            task.add_done_callback(outliving.discard)
+            self._task_handler = None  # or it would be cancelled
+        super().connection_lost(exc)
 
     def handle_error(
         self,

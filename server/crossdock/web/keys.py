@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from aiohttp import web
 
 from crossdock.access.gate import Gate
 from crossdock.config import Settings
+from crossdock.model import Tools
 from crossdock.protocol.dispatch import Dispatcher
 from crossdock.web.origins import Origins
+from crossdock.web.pulse import Pulse
 
 settings: web.AppKey[Settings] = web.AppKey("settings", Settings)
 gate: web.AppKey[Gate] = web.AppKey("gate", Gate)
 dispatcher: web.AppKey[Dispatcher] = web.AppKey("dispatcher", Dispatcher)
+tools: web.AppKey[Tools] = web.AppKey("tools")
 origins: web.AppKey[Origins] = web.AppKey("origins", Origins)
+pulse: web.AppKey[Pulse] = web.AppKey("pulse", Pulse)
+outlives: web.RequestKey[bool] = web.RequestKey("outlives", bool)
+"""Whether a request's work goes on when its connection breaks: the answer can be fetched."""
+outliving: web.AppKey[set[asyncio.Task[None]]] = web.AppKey("outliving")
+"""The tasks of such requests: asyncio itself holds tasks but weakly."""
 request_id: web.RequestKey[str] = web.RequestKey("request_id", str)

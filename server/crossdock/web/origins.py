@@ -9,6 +9,7 @@ from aiohttp import web
 
 from crossdock.config import ServerSettings, networks
 
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -62,11 +63,30 @@ class Origins:
 
     def is_proxy(self, address: str | None) -> bool:
         """Whether forwarded headers of this peer count."""
-        try:
-            peer = ipaddress.ip_address(address or "")
-        except ValueError:
-            return False
-        return any(peer in network for network in self._proxies)
+        return self._is_proxy(_address(address))
+
+    def _is_proxy(self, peer: Address | None) -> bool:
+        return peer is not None and any(peer in network for network in self._proxies)
+
+    def client(self, request: web.BaseRequest) -> Address | None:
+        """Return where a request comes from: the peer, or what trusted proxies say of it.
+
+        Each proxy appends whom it heard from, so the last address that is no proxy of ours counts;
+        what stands before it anybody may have invented.
+        """
+        found = _address(request.remote)
+        hops = ",".join(request.headers.getall("X-Forwarded-For", ())).split(",")
+        while self._is_proxy(found) and hops and hops[-1].strip():
+            found = _address(hops.pop().strip())
+        return found
+
+
+def _address(text: str | None) -> Address | None:
+    try:
+        found = ipaddress.ip_address(text or "")
+    except ValueError:
+        return None
+    return getattr(found, "ipv4_mapped", None) or found
 
 
 def _host(text: str) -> str:

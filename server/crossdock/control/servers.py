@@ -1,0 +1,253 @@
+"""MCP servers: token URLs, scoped to one account. The text of a token leaves here once."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import msgspec
+
+from crossdock.access.gate import Caller
+from crossdock.access.tokens import hash_token, mint
+from crossdock.control.bodies import (
+    AcceptTools,
+    NewServer,
+    Rotate,
+    ServerChange,
+    convert,
+    future,
+    invalid,
+)
+from crossdock.control.desk import Desk, can_be_id, missing
+from crossdock.control.shown import ShownServer, shown_server
+from crossdock.errors import Rejected
+from crossdock.model import Account, Scope, Struct
+from crossdock.store import BadCursor, StoredServer, UnknownAccount, random_id
+
+
+class Issued(Struct, frozen=True, kw_only=True):
+    """A server with its token: the only moment at which the token is known."""
+
+    server: StoredServer
+    token: str
+
+
+class ServerVerbs(Desk):
+    """What operators do with MCP servers."""
+
+    async def create_server(self, account_id: str, new: NewServer, actor: Caller) -> Issued:
+        """Make an MCP server. Raises Rejected: 404, 422, or 400 when no tool would survive."""
+        with self._audited(actor, "server.create") as line:
+            account = self.account(account_id)
+            line.account_id = account.id
+            scope = new.config
+            if new.require_api_token_auth is not None:
+                scope = msgspec.structs.replace(
+                    scope, require_api_token_auth=new.require_api_token_auth
+                )
+            self._check_scope(account, scope)
+            token = mint("mcp")
+            now = self._clock()
+            server = StoredServer(
+                id=random_id("mcp_srv_", 12),
+                name=new.name,
+                account_id=account.id,
+                scope=scope,
+                token_hash=self._hash(token),
+                created_by=actor.name,
+                created_at=now,
+                updated_at=now,
+                expires_at=future(new.expires_at, now),
+                accepted_tools=self._catalog.documented(account),
+                accepted_version=self._catalog.adapters[account.integration].version,
+            )
+            line.server_id = server.id
+            try:
+                await self._store.servers.add(server, stored_account=account.source == "store")
+            except UnknownAccount:
+                raise missing("integrated account", account_id) from None
+            await self._changed()
+        return Issued(server=server, token=token)
+
+    async def servers(
+        self, account_id: str | None, limit: int, cursor: str | None
+    ) -> tuple[tuple[StoredServer, ...], str | None]:
+        """Return a page of servers, of one account or all, newest first."""
+        if account_id is not None and not self._knows_account(account_id):
+            raise missing("integrated account", account_id)
+        try:
+            page = await self._store.servers.list(account_id=account_id, limit=limit, cursor=cursor)
+        except BadCursor as error:
+            raise invalid("cursor", str(error)) from None
+        return page.items, page.next_cursor
+
+    async def server(self, server_id: str, account_id: str | None = None) -> StoredServer:
+        """Return one server. Raises Rejected (404)."""
+        found = await self._store.servers.get(server_id) if can_be_id(server_id) else None
+        if found is None or (account_id is not None and found.account_id != account_id):
+            raise missing("MCP server", server_id)
+        return found
+
+    async def change_server(
+        self, server: StoredServer, change: ServerChange, actor: Caller
+    ) -> StoredServer:
+        """Merge a change into a server. Raises Rejected, and then nothing is changed."""
+        with self._audited(actor, "server.change") as line:
+            line.account_id, line.server_id = server.account_id, server.id
+            expires_at = change.expires_at
+            if expires_at is not msgspec.UNSET:
+                expires_at = future(expires_at, self._clock())
+
+            def merged(now: StoredServer) -> StoredServer:
+                scope = self._merged_scope(now.scope, change)
+                return msgspec.structs.replace(
+                    self._rescoped(now, scope),
+                    name=now.name if change.name is msgspec.UNSET else change.name,
+                    expires_at=now.expires_at if expires_at is msgspec.UNSET else expires_at,
+                )
+
+            changed = await self._store.servers.update(server.id, merged)
+            await self._changed()
+            if changed is None:
+                raise missing("MCP server", server.id)
+        return changed
+
+    async def rotate_server(self, server: StoredServer, how: Rotate, actor: Caller) -> Issued:
+        """Give a server a new URL; the old one stays good for the overlap."""
+        with self._audited(actor, "server.rotate") as line:
+            line.account_id, line.server_id = server.account_id, server.id
+            token = mint("mcp")
+            rotated = await self._store.servers.rotate(
+                server.id, self._hash(token), overlap=timedelta(seconds=how.overlap_seconds)
+            )
+            await self._changed()
+            if rotated is None:
+                raise missing("MCP server", server.id)
+        return Issued(server=rotated, token=token)
+
+    async def revoke_server(self, server: StoredServer, actor: Caller) -> None:
+        """Delete a server; its URL stops working with the next request."""
+        with self._audited(actor, "server.revoke") as line:
+            line.account_id, line.server_id = server.account_id, server.id
+            removed = await self._store.servers.remove(server.id)
+            await self._changed()
+            if not removed:
+                raise missing("MCP server", server.id)
+
+    # --- tools that came with an upgrade -----------------------------------------------------
+
+    def shown_server(self, server: StoredServer) -> ShownServer:
+        """Return a server as it is shown, with the tools that wait to be accepted."""
+        account = self._accounts.find(server.account_id)
+        pending = () if account is None else self._catalog.pending(account, server.grant())
+        return shown_server(server, pending)
+
+    async def accept_tools(
+        self, server: StoredServer, which: AcceptTools, actor: Caller
+    ) -> StoredServer:
+        """Let a server offer tools that came with an upgrade of its adapter."""
+        with self._audited(actor, "server.accept_tools") as line:
+            line.account_id, line.server_id = server.account_id, server.id
+            account = self.account(server.account_id)
+            documented = self._catalog.documented(account)
+            version = self._catalog.adapters[account.integration].version
+            for index, name in enumerate(which.tools or ()):
+                if name not in documented:
+                    raise invalid(f"tools[{index}]", f"{name!r} is no tool of this account")
+
+            def accepted(now: StoredServer) -> StoredServer:
+                more = documented if which.tools is None else which.tools
+                known = dict.fromkeys([*(now.accepted_tools or ()), *more])
+                return msgspec.structs.replace(
+                    now,
+                    accepted_tools=tuple(known),
+                    accepted_version=version if which.tools is None else now.accepted_version,
+                )
+
+            changed = await self._store.servers.update(server.id, accepted)
+            await self._changed()
+            if changed is None:
+                raise missing("MCP server", server.id)
+        return changed
+
+    async def adopt_tools(self) -> None:
+        """Write down what servers may offer: whatever was there before an upgrade is accepted.
+
+        While the adapter is of the version that a server knows, its new pages are an operator's
+        work. And a server that an upgrade brought nothing new knows the new version from then on.
+        """
+        cursor: str | None = None
+        adopted = False
+        while True:
+            page = await self._store.servers.list(limit=500, cursor=cursor)
+            for server in page.items:
+                account = self._accounts.find(server.account_id)
+                if account is not None and self._adopting(server, account) != server:
+                    await self._store.servers.update(
+                        server.id,
+                        lambda now, account=account: self._adopting(now, account),  # type: ignore[misc]
+                        by_hand=False,
+                    )
+                    adopted = True
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+        if adopted:
+            await self._changed()
+
+    def _adopting(self, server: StoredServer, account: Account) -> StoredServer:
+        if server.accepted_tools is None:
+            return server
+        version = self._catalog.adapters[account.integration].version
+        documented = self._catalog.documented(account)
+        fresh = [name for name in documented if name not in server.accepted_tools]
+        if fresh and version != server.accepted_version:
+            return server
+        return msgspec.structs.replace(
+            server, accepted_tools=(*server.accepted_tools, *fresh), accepted_version=version
+        )
+
+    # --- scopes ------------------------------------------------------------------------------
+
+    def _merged_scope(self, scope: Scope, change: ServerChange) -> Scope:
+        if change.config is msgspec.UNSET and change.require_api_token_auth is msgspec.UNSET:
+            return scope
+        config = {} if change.config is msgspec.UNSET else change.config
+        # null takes a key away, as leaving it out does when a server is made
+        merged = {**msgspec.to_builtins(scope), **config}
+        merged = {key: value for key, value in merged.items() if value is not None}
+        if change.require_api_token_auth is not msgspec.UNSET:
+            merged["require_api_token_auth"] = change.require_api_token_auth
+        found: Scope = convert(merged, Scope, "config")
+        return found
+
+    def _rescoped(self, server: StoredServer, scope: Scope) -> StoredServer:
+        if scope == server.scope:
+            return server
+        account = self.account(server.account_id)
+        self._check_scope(account, scope)
+        changed = msgspec.structs.replace(server, scope=scope)
+        if server.scope.accept_new_tools and not scope.accept_new_tools:
+            # what it offered until now it goes on offering
+            changed = msgspec.structs.replace(
+                changed,
+                accepted_tools=self._catalog.documented(account),
+                accepted_version=self._catalog.adapters[account.integration].version,
+            )
+        return changed
+
+    def _check_scope(self, account: Account, scope: Scope) -> None:
+        self._check_words(account, scope)
+        preview = self._catalog.preview(account, scope)
+        if not preview.tools:
+            withheld = [tool.name for tool in preview.withheld]
+            tags = sorted(self._catalog.tags(account))
+            raise Rejected(
+                400,
+                "no_documented_tools",
+                f"No documented tool of {account.integration} fits these methods and tags; "
+                f"its tags are {', '.join(tags)}.",
+                {"withheld": withheld, "hidden_by_filters": preview.hidden},
+            )
+
+    def _hash(self, token: str) -> bytes:
+        return hash_token(self._store.keys.ring.pepper, token)

@@ -1,0 +1,105 @@
+"""Sessions of older clients: values, not records. The id carries what was agreed, and is signed.
+
+A session authenticates nobody: the token does, with every request. It is never required, and all
+that is kept of it are the ids that were ended and the log levels that were set.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from crossdock.errors import Refused
+from crossdock.model import LogLevel, Struct
+from crossdock.protocol.capabilities import essential
+from crossdock.protocol.seals import Seal
+from crossdock.protocol.versions import REVISIONS, Revision
+
+_REMEMBERED = 10_000
+_LONGEST = 1_000
+_GONE = "This session has ended or is not of this server. Initialize again."
+
+
+class Session(Struct, frozen=True, array_like=True, kw_only=True):
+    """What a client and this gateway agreed on. `nonce` tells it from every other one."""
+
+    nonce: str
+    server_id: str
+    version: str
+    capabilities: Mapping[str, Any]
+    ends: int
+
+    @property
+    def revision(self) -> Revision:
+        """The revision that was agreed on."""
+        return REVISIONS[self.version]
+
+
+class Sessions:
+    """Makes and reads session ids."""
+
+    def __init__(self, key: bytes, clock: Callable[[], datetime], seconds: float) -> None:
+        self._seal = Seal(key, "session", _LONGEST)
+        self._clock = clock
+        self._seconds = seconds
+        self._ended: dict[str, None] = {}
+        self._levels: dict[str, LogLevel] = {}
+
+    def begin(
+        self,
+        server_id: str,
+        revision: Revision,
+        capabilities: msgspec.Raw | None,
+        nonce: str = "",
+    ) -> Session:
+        """Return a new session; it is known nowhere but in its id."""
+        return Session(
+            nonce=nonce or os.urandom(16).hex(),
+            server_id=server_id,
+            version=revision.name,
+            capabilities=essential(capabilities),
+            ends=int(self._now() + self._seconds),
+        )
+
+    def id_of(self, session: Session) -> str:
+        """Return the id that a client keeps."""
+        return self._seal.close(msgspec.msgpack.encode(session))
+
+    def open(self, id: str, server_id: str) -> Session:
+        """Read an id. Raises Refused (404) when it is foreign, changed, over or ended."""
+        value = self._seal.open(id)
+        if value is None:
+            raise Refused(404, _GONE)
+        session = msgspec.msgpack.decode(value, type=Session)
+        if session.server_id != server_id or session.version not in REVISIONS:
+            raise Refused(404, _GONE)
+        if session.nonce in self._ended or self._now() >= session.ends:
+            raise Refused(404, _GONE)
+        return session
+
+    def end(self, session: Session) -> None:
+        """Refuse this session from now on."""
+        _remember(self._ended, session.nonce, None)
+        self._levels.pop(session.nonce, None)
+
+    def level(self, session: Session) -> LogLevel:
+        """Return the least log level that the client wants."""
+        return self._levels.get(session.nonce, "info")
+
+    def set_level(self, session: Session, level: LogLevel) -> None:
+        """Send nothing below this level from now on."""
+        _remember(self._levels, session.nonce, level)
+
+    def _now(self) -> float:
+        return self._clock().timestamp()
+
+
+def _remember(known: dict[str, Any], key: str, value: Any) -> None:
+    known.pop(key, None)
+    while len(known) >= _REMEMBERED:
+        del known[next(iter(known))]
+    known[key] = value

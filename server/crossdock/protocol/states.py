@@ -1,0 +1,84 @@
+"""Request states: what a client carries between a question and its answer, signed.
+
+A state belongs to one server, one tool and one set of arguments, ends by itself, and lets a write
+go on only once: the same answer cannot be made to count twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from crossdock.errors import ProtocolError
+from crossdock.model import Struct
+from crossdock.protocol.jsonrpc import INVALID_PARAMS
+from crossdock.protocol.seals import Seal
+
+_REMEMBERED = 10_000
+_LONGEST = 256 * 1024
+
+
+class State(Struct, frozen=True, array_like=True, kw_only=True):
+    """The answers of earlier rounds, and what was asked in this one."""
+
+    nonce: bytes
+    ends: int
+    asked: tuple[str, ...]
+    answers: Mapping[str, Any]
+
+
+class States:
+    """Seals request states, and opens each one once."""
+
+    def __init__(self, key: bytes, clock: Callable[[], datetime], seconds: float) -> None:
+        self._seal = Seal(key, "request state", _LONGEST)
+        self._clock = clock
+        self._seconds = seconds
+        self._used: dict[bytes, None] = {}
+
+    def close(self, bound: bytes, asked: tuple[str, ...], answers: Mapping[str, Any]) -> str:
+        """Return the state to give to the client."""
+        state = State(
+            nonce=os.urandom(12),
+            ends=int(self._clock().timestamp() + self._seconds),
+            asked=asked,
+            answers=answers,
+        )
+        return self._seal.close(msgspec.msgpack.encode(state), bound)
+
+    def open(self, text: str | None, bound: bytes) -> State:
+        """Read a state that came back. Raises ProtocolError (-32602)."""
+        value = None if text is None else self._seal.open(text, bound)
+        if value is None:
+            raise _refused("is not the one that was given for this call; send the call anew")
+        state = msgspec.msgpack.decode(value, type=State)
+        if self._clock().timestamp() >= state.ends:
+            raise _refused("is too old; send the call anew")
+        if state.nonce in self._used:
+            raise _refused("has been used; send the call anew")
+        return state
+
+    def use_up(self, state: State) -> None:
+        """Refuse this state from now on."""
+        while len(self._used) >= _REMEMBERED:
+            del self._used[next(iter(self._used))]
+        self._used[state.nonce] = None
+
+
+def bound_to(server_id: str, tool: str, arguments: msgspec.Raw | None) -> bytes:
+    """Return what a state of this call is bound to; the spelling of the arguments is free."""
+    try:
+        plain = msgspec.json.decode(arguments or b"{}")
+    except (msgspec.DecodeError, RecursionError):
+        plain = bytes(arguments or b"").decode("utf-8", "replace")
+    text = msgspec.json.encode([server_id, "tools/call", tool, plain], order="sorted")
+    return hashlib.sha256(text).digest()
+
+
+def _refused(why: str) -> ProtocolError:
+    return ProtocolError(INVALID_PARAMS, f"requestState {why}")

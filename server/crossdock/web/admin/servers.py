@@ -1,0 +1,151 @@
+"""/integrated-account/{id}/mcp: MCP servers. The second prefix is one that an article prints."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from crossdock.control import (
+    AcceptTools,
+    Issued,
+    NewServer,
+    Rotate,
+    ServerChange,
+    issued_server,
+)
+from crossdock.control.shown import IssuedServer, Listed, ShownServer
+from crossdock.web.admin.routes import PAGING, Asked, Route
+
+if TYPE_CHECKING:
+    from crossdock.store import StoredServer
+
+_PREFIXES = ("/integrated-account/{id}/mcp", "/admin/integrated-accounts/{id}/mcp")
+_ALL = _PREFIXES
+_ONE = tuple(f"{prefix}/{{server_id}}" for prefix in _PREFIXES)
+
+
+async def create(asked: Asked) -> IssuedServer:
+    """Make an MCP server."""
+    return _issued(asked, await asked.control.create_server(asked.id, asked.body, asked.caller))
+
+
+async def listed(asked: Asked) -> Listed[ShownServer]:
+    """List an account's servers."""
+    servers, following = await asked.control.servers(asked.id, *asked.page())
+    shown = [asked.control.shown_server(server) for server in servers]
+    return Listed(result=shown, next_cursor=following)
+
+
+async def show(asked: Asked) -> ShownServer:
+    """Show one server."""
+    return asked.control.shown_server(await _server(asked))
+
+
+async def change(asked: Asked) -> ShownServer:
+    """Merge a change into a server."""
+    server = await _server(asked)
+    changed = await asked.control.change_server(server, asked.body, asked.caller)
+    return asked.control.shown_server(changed)
+
+
+async def rotate(asked: Asked) -> IssuedServer:
+    """Give a server a new URL."""
+    server = await _server(asked)
+    return _issued(asked, await asked.control.rotate_server(server, asked.body, asked.caller))
+
+
+async def accept(asked: Asked) -> ShownServer:
+    """Accept pending tools."""
+    server = await _server(asked)
+    accepted = await asked.control.accept_tools(server, asked.body, asked.caller)
+    return asked.control.shown_server(accepted)
+
+
+async def revoke(asked: Asked) -> None:
+    """Delete a server."""
+    await asked.control.revoke_server(await _server(asked), asked.caller)
+
+
+async def _server(asked: Asked) -> StoredServer:
+    return await asked.control.server(asked.server_id, asked.id)
+
+
+def _issued(asked: Asked, issued: Issued) -> IssuedServer:
+    return issued_server(asked.control.shown_server(issued.server), issued.token, asked.origin)
+
+
+ROUTES = (
+    Route(
+        verb="POST",
+        paths=_ALL,
+        role="operator",
+        action="server.create",
+        about="Make an MCP server. `token` and `url` are in this answer and nowhere else.",
+        handler=create,
+        body=NewServer,
+        answer=IssuedServer,
+        status=201,
+        errors=(409,),
+    ),
+    Route(
+        verb="GET",
+        paths=_ALL,
+        role="viewer",
+        action="server.list",
+        about="List an account's MCP servers, newest first.",
+        handler=listed,
+        answer=Listed[ShownServer],
+        query=PAGING,
+    ),
+    Route(
+        verb="GET",
+        paths=_ONE,
+        role="viewer",
+        action="server.show",
+        about="Show an MCP server.",
+        handler=show,
+        answer=ShownServer,
+    ),
+    Route(
+        verb="PATCH",
+        paths=_ONE,
+        role="operator",
+        action="server.change",
+        about="Change an MCP server: config key by key, expires_at null for never.",
+        handler=change,
+        body=ServerChange,
+        answer=ShownServer,
+        errors=(409,),
+    ),
+    Route(
+        verb="DELETE",
+        paths=_ONE,
+        role="operator",
+        action="server.revoke",
+        about="Revoke an MCP server: its URL stops working with the next request.",
+        handler=revoke,
+        status=204,
+    ),
+    Route(
+        verb="POST",
+        paths=tuple(f"{path}/rotate" for path in _ONE),
+        role="operator",
+        action="server.rotate",
+        about="Give an MCP server a new URL; the old one stays good for overlap_seconds.",
+        handler=rotate,
+        body=Rotate,
+        may_be_empty=True,
+        answer=IssuedServer,
+    ),
+    Route(
+        verb="POST",
+        paths=tuple(f"{path}/accept-tools" for path in _ONE),
+        role="operator",
+        action="server.accept_tools",
+        about="Let an MCP server offer the tools that came with an upgrade of its adapter.",
+        handler=accept,
+        body=AcceptTools,
+        may_be_empty=True,
+        answer=ShownServer,
+        errors=(409,),
+    ),
+)

@@ -1,0 +1,180 @@
+"""The way back of one POST: JSON in the end, or an event stream as soon as something must stream.
+
+It stays JSON, with exact status and real headers, until there is a message before the answer or a
+quarter of a minute of silence. A stream of a session can be resumed: its messages are numbered and
+kept for a while, and the call goes on when the connection breaks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from aiohttp import web
+
+from crossdock.protocol.dispatch import Reply
+from crossdock.protocol.streams import Stream
+from crossdock.web import events, keys
+from crossdock.web.accepting import Accepts
+from crossdock.web.pulse import QUIET_SECONDS
+from crossdock.web.replies import JSON
+
+
+class Channel:
+    """Implements the protocol's `Line` for a POST."""
+
+    __slots__ = (
+        "__weakref__",
+        "_accepts",
+        "_beating",
+        "_gone",
+        "_lock",
+        "_over",
+        "_priming",
+        "_request",
+        "_response",
+        "_session",
+        "_since",
+        "_stream",
+    )
+
+    def __init__(self, request: web.Request, accepts: Accepts) -> None:
+        self._request = request
+        self._accepts = accepts
+        self._response: web.StreamResponse | None = None
+        self._lock: asyncio.Lock | None = None
+        self._stream: Stream | None = None
+        self._session = ""
+        self._priming = False
+        self._since: float | None = None
+        self._beating: asyncio.Task[None] | None = None
+        self._gone = False
+        self._over = False
+
+    @property
+    def streams(self) -> bool:
+        """Whether the client accepts an event stream."""
+        return self._accepts.events
+
+    def resume_as(self, session: str, priming: bool) -> None:
+        """Keep what is sent for this session, should the connection break."""
+        self._session, self._priming = session, priming
+
+    # --- while the call runs -----------------------------------------------------------------
+
+    async def send(self, message: bytes) -> None:
+        """Send a message now."""
+        async with self._alone():
+            await self._open()
+            await self._write(message)
+
+    async def release(self) -> None:
+        """End the connection, if the client can come back for what follows."""
+        if not (self._session and self._priming and self._accepts.events):
+            return
+        async with self._alone():
+            await self._open()
+            if self._gone or self._response is None:
+                return
+            self._gone = True
+            with contextlib.suppress(ConnectionError):
+                await self._response.write_eof()
+            if self._request.transport is not None:
+                self._request.transport.close()
+
+    def beat(self, now: float) -> None:
+        """Say that the call is still running when nothing was said for a while."""
+        if self._since is None:
+            self._since = now
+        elif now - self._since >= QUIET_SECONDS and self._accepts.events:
+            self._since = now
+            self._beating = asyncio.create_task(self._keep_alive())
+
+    async def _keep_alive(self) -> None:
+        async with self._alone():
+            await self._open()
+            await self._put(events.KEEP_ALIVE)
+
+    def _alone(self) -> asyncio.Lock:
+        if self._lock is None:
+            self._lock = asyncio.Lock()
+        return self._lock
+
+    async def _open(self) -> None:
+        if self._response is not None or self._over:
+            return
+        response = events.begin(self._request)
+        if self._session:
+            self._stream = self._request.app[keys.dispatcher].streams.begin(self._session)
+            self._stream.holder = self
+            self._request[keys.outlives] = True
+            response.force_close()  # the next request must not wait behind a call that goes on
+        self._response = response
+        try:
+            await response.prepare(self._request)
+        except ConnectionError:
+            self._gone = True
+        if self._stream is not None and self._priming:
+            await self._put(events.priming(self._stream.event_id(0)))
+
+    async def _write(self, message: bytes) -> None:
+        id = ""
+        if self._stream is not None:
+            number = self._request.app[keys.dispatcher].streams.push(self._stream, message)
+            id = self._stream.event_id(number)
+        await self._put(events.event(message, id))
+
+    async def _put(self, text: bytes) -> None:
+        elsewhere = self._stream is not None and self._stream.holder is not self
+        if self._gone or self._over or elsewhere or self._response is None:
+            return
+        self._since = None
+        try:
+            await self._response.write(text)
+        except ConnectionError:
+            self._gone = True
+
+    # --- in the end --------------------------------------------------------------------------
+
+    async def finish(self, reply: Reply) -> web.StreamResponse:
+        """Send the answer and return the response."""
+        if self._lock is None and self._response is None:
+            return _whole(reply, self._accepts, self._request)
+        async with self._alone():
+            response = self._response
+            if response is None:
+                return _whole(reply, self._accepts, self._request)
+            if reply.payload is not None:
+                await self._write(reply.payload)
+            self.close()
+            if not self._gone:
+                try:
+                    await response.write_eof()
+                except ConnectionError:
+                    self._gone = True
+        return response
+
+    def close(self) -> None:
+        """Nothing follows: the answer was given, or nobody waits for it."""
+        self._over = True
+        if self._stream is not None:
+            self._request.app[keys.dispatcher].streams.end(self._stream)
+
+
+def _whole(reply: Reply, accepts: Accepts, request: web.Request) -> web.Response:
+    if reply.silent:
+        return web.Response(
+            body=b": cancelled\n\n", headers=events.headers(request), content_type=events.EVENTS
+        )
+    if reply.payload is None:
+        return web.Response(status=reply.status)
+    headers = dict(reply.headers)
+    if not accepts.json and reply.status == 200:
+        return web.Response(
+            body=events.event(reply.payload),
+            headers={**headers, **events.headers(request)},
+            content_type=events.EVENTS,
+        )
+    return web.Response(
+        body=reply.payload, status=reply.status, headers=headers, content_type=JSON
+    )

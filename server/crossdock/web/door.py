@@ -1,0 +1,26 @@
+"""Who a request is from: its token, wherever it stands, and the second factor beside it."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from crossdock.model import Grant
+from crossdock.web import keys
+
+
+def admit(request: web.Request) -> Grant:
+    """Return what the request may do. Raises Refused: 401, 403 or 410."""
+    bearer = _bearer(request)
+    second = request.headers.get("X-Api-Token")
+    token = request.match_info.get("token")
+    if token is None:
+        token = bearer
+    elif second is None:
+        second = bearer
+    origins = request.app[keys.origins]
+    return request.app[keys.gate].admit(token, second, lambda: origins.client(request))
+
+
+def _bearer(request: web.Request) -> str | None:
+    scheme, _, value = request.headers.get("Authorization", "").partition(" ")
+    return value.strip() or None if scheme.lower() == "bearer" else None

@@ -1,0 +1,184 @@
+"""The transport of 2024-11-05: one event stream for all answers, and a path to post messages to.
+
+The stream is the session: it ends what runs when it ends, and nothing of it can be resumed.
+Revisions up to 2025-11-25 are spoken over it, since clients negotiate them here, too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from functools import partial
+from urllib.parse import urlsplit
+
+from aiohttp import web
+from aiohttp_sse import EventSourceResponse, sse_response
+
+from crossdock.errors import Refused
+from crossdock.model import Grant
+from crossdock.protocol.dispatch import Dispatcher, Incoming
+from crossdock.protocol.jsonrpc import (
+    METHOD_NOT_FOUND,
+    Message,
+    Unreadable,
+    error_bytes,
+    read_message,
+    text_of,
+)
+from crossdock.protocol.listening import Listener
+from crossdock.protocol.sessions import Session
+from crossdock.protocol.streams import Stream
+from crossdock.protocol.versions import OLDEST, REVISIONS, VERSION_KEY, negotiate
+from crossdock.web import events, keys
+from crossdock.web.door import admit
+from crossdock.web.pulse import QUIET_SECONDS
+from crossdock.web.replies import JSON, refusal
+from crossdock.web.streamable import body_of, headers_of, id_of, refuse_encoded
+
+streams_key: web.AppKey[dict[str, LegacyStream]] = web.AppKey("legacy_streams")
+_MOST_BYTES = 32 * 1024 * 1024  # of answers that a client does not read
+
+
+class LegacyStream:
+    """One open stream: its session, its messages and the calls that run for it."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.messages = Stream(session.nonce)
+        self.running: set[asyncio.Task[None]] = set()
+
+    # As the protocol's `Line`:
+
+    streams = True
+
+    async def send(self, message: bytes) -> None:
+        """Send a message; a client that reads nothing loses its stream."""
+        self.messages.push(message)
+        if self.messages.clogged or self.messages.size > _MOST_BYTES:
+            self.messages.end()
+
+    async def release(self) -> None:
+        """There is no coming back here."""
+
+    def resume_as(self, session: str, priming: bool) -> None:
+        """There is no coming back here."""
+
+    def beat(self, now: float) -> None:
+        """The response sends its own comments; the beat is for who may listen at all."""
+
+
+async def get(request: web.Request) -> web.StreamResponse:
+    """Open the stream and keep it open."""
+    grant = admit(request)
+    app = request.app
+    dispatcher, opened, pulse = app[keys.dispatcher], app[streams_key], app[keys.pulse]
+    stream = LegacyStream(dispatcher.sessions.begin(grant.server_id, OLDEST, None))
+    id, messages = stream.session.nonce, stream.messages
+    listener = Listener(partial(admit, request), messages.push, messages.end, session=id)
+    dispatcher.listeners.add(listener)
+    opened[id] = stream
+    pulse.watch(stream)
+    try:
+        async with sse_response(
+            request, headers=events.headers(request), sep="\n", ping_interval=QUIET_SECONDS
+        ) as response:
+            with contextlib.suppress(ConnectionError):  # the client has gone
+                await response.send(_endpoint(request, id), event="endpoint")
+                await _carry(messages, response)
+    finally:
+        pulse.leave(stream)
+        del opened[id]
+        dispatcher.listeners.remove(listener)
+        dispatcher.leave(stream.session)
+        for task in stream.running:
+            task.cancel()
+    return response
+
+
+async def _carry(messages: Stream, response: EventSourceResponse) -> None:
+    while not messages.ended:
+        for number, message in messages.after(0):
+            await response.write(events.event(message))
+            messages.sent(number)
+        if not messages.ended and not messages.after(0):
+            await messages.more()
+
+
+def _endpoint(request: web.Request, id: str) -> str:
+    """Return where to post: a path, since clients refuse another origin."""
+    prefix = urlsplit(request.app[keys.settings].server.public_url).path.rstrip("/")
+    token = request.match_info.get("token")
+    return f"{prefix}/mcp{'' if token is None else '/' + token}/messages?session_id={id}"
+
+
+async def post(request: web.Request) -> web.StreamResponse:
+    """Take a message in; its answer goes over the stream."""
+    try:
+        grant = admit(request)
+    except Refused as refused:
+        return refusal(refused, await id_of(request))
+    refuse_encoded(request)
+    stream = _stream(request, grant)
+    try:
+        message = read_message(await body_of(request))
+    except Unreadable as error:
+        text = error_bytes(error.id, error.code, str(error))
+        return web.Response(body=text, status=400, content_type=JSON)
+    await _take(request, grant, stream, message)
+    return web.Response(status=202)
+
+
+def _stream(request: web.Request, grant: Grant) -> LegacyStream:
+    id = request.query.get("session_id") or request.query.get("sessionId")
+    if not id:
+        raise Refused(400, "session_id is missing: post to the path that the stream named.")
+    stream = request.app[streams_key].get(id)
+    if stream is None or stream.session.server_id != grant.server_id:
+        raise Refused(404, "This stream is closed or not of this server. Open a new one.")
+    return stream
+
+
+async def _take(
+    request: web.Request, grant: Grant, stream: LegacyStream, message: Message
+) -> None:
+    dispatcher = request.app[keys.dispatcher]
+    claim = message.meta.get(VERSION_KEY)
+    named = None if claim is None else REVISIONS.get(text_of(claim) or "")
+    if message.is_request and claim is not None and (named is None or named.modern):
+        # The newest revision has no such transport; this answer makes its clients initialize.
+        words = f"Method not found: {message.method[:100]}"
+        await stream.send(error_bytes(message.id, METHOD_NOT_FOUND, words))
+        return
+    if message.method == "initialize":
+        requested = message.params.get("protocolVersion")
+        stream.session = dispatcher.sessions.begin(
+            grant.server_id,
+            negotiate(None if requested is None else text_of(requested)),
+            message.params.get("capabilities"),
+            stream.session.nonce,
+        )
+    incoming = Incoming(
+        grant=grant,
+        message=message,
+        revision=stream.session.revision,
+        session=stream.session,
+        headers=headers_of(request),
+        line=stream,
+        request_id=request[keys.request_id],
+        admit=partial(admit, request),
+    )
+    if not message.is_request:
+        await dispatcher.serve(incoming)
+        return
+    if len(stream.running) >= request.app[keys.settings].limits.calls_per_server:
+        raise Refused(429, "Too many calls are running on this stream. Wait for an answer.")
+    # The answer goes another way than this request, and clients wait for its 202.
+    task = asyncio.create_task(_serve(dispatcher, incoming, stream))
+    stream.running.add(task)
+    task.add_done_callback(stream.running.discard)
+
+
+async def _serve(dispatcher: Dispatcher, incoming: Incoming, stream: LegacyStream) -> None:
+    reply = await dispatcher.serve(incoming)
+    if reply.payload is not None:
+        await stream.send(reply.payload)

@@ -1,0 +1,87 @@
+"""GET and DELETE of the MCP URL: what sessions of older revisions are for.
+
+A GET with a session is its standalone stream, or resumes a broken one; without session and without
+a version header it is the transport of 2024-11-05.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from aiohttp import web
+
+from crossdock.errors import Refused
+from crossdock.protocol.listening import CHANGED, Listener
+from crossdock.protocol.sessions import Session
+from crossdock.protocol.streams import Stream
+from crossdock.protocol.versions import REVISIONS, SUPPORTED
+from crossdock.web import keys, legacy_sse
+from crossdock.web.accepting import accepted
+from crossdock.web.door import admit
+from crossdock.web.events import Drain
+
+
+async def get(request: web.Request) -> web.StreamResponse:
+    """Open a stream."""
+    _older_only(request)
+    if "Mcp-Session-Id" not in request.headers:
+        if "MCP-Protocol-Version" in request.headers:
+            raise web.HTTPMethodNotAllowed("GET", ["POST"])
+        return await legacy_sse.get(request)
+    session = _session(request)
+    if not accepted(request.headers.get("Accept")).events:
+        raise Refused(406, "A GET answers with text/event-stream; accept it.")
+    streams = request.app[keys.dispatcher].streams
+    missed = request.headers.get("Last-Event-ID")
+    if missed is not None and (found := streams.find(missed, session.nonce)):
+        stream, number = found
+        return await Drain(request, stream, numbered=True).run(number)
+    return await _standalone(request, session, behind=missed is not None)
+
+
+async def _standalone(
+    request: web.Request, session: Session, *, behind: bool
+) -> web.StreamResponse:
+    listeners = request.app[keys.dispatcher].listeners
+    stream = Stream(session.nonce)
+    listener = Listener(
+        partial(admit, request), stream.push, stream.end, session=session.nonce
+    )
+    listeners.add(listener)
+    if behind:  # what changed while the client was away nobody wrote down: let it look again
+        stream.push(CHANGED)
+    try:
+        drain = Drain(request, stream, numbered=True)
+        return await drain.run(primed=session.revision.priming)
+    finally:
+        listeners.remove(listener)
+
+
+async def delete(request: web.Request) -> web.StreamResponse:
+    """End a session."""
+    _older_only(request)
+    if "Mcp-Session-Id" not in request.headers:
+        raise web.HTTPMethodNotAllowed("DELETE", ["POST"])
+    session = _session(request)
+    dispatcher = request.app[keys.dispatcher]
+    dispatcher.sessions.end(session)
+    dispatcher.leave(session)
+    return web.Response(status=204)
+
+
+def _session(request: web.Request) -> Session:
+    grant = admit(request)
+    id = request.headers["Mcp-Session-Id"]
+    return request.app[keys.dispatcher].sessions.open(id, grant.server_id)
+
+
+def _older_only(request: web.Request) -> None:
+    """Raise 405 for the newest revision, which has POST alone, and 400 for an unknown one."""
+    for version in request.headers.getall("MCP-Protocol-Version", ()):
+        revision = REVISIONS.get(version)
+        if revision is None:
+            raise Refused(
+                400, f"MCP-Protocol-Version names no served revision: {', '.join(SUPPORTED)}."
+            )
+        if revision.modern:
+            raise web.HTTPMethodNotAllowed(request.method, ["POST"])

@@ -1,0 +1,53 @@
+"""One timer for everything that is kept alive: no stream has a task or a timer of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+_SECONDS = 1.0
+QUIET_SECONDS = 15.0
+"""After this long without a word a stream says that it is still there."""
+
+
+class Beating(Protocol):
+    """What wants to be looked at every second."""
+
+    def beat(self, now: float) -> None:
+        """Look; `now` is the loop's time. Must not block and must not fail."""
+
+
+class Pulse:
+    """Beats while something is watched. `also` is called with every beat."""
+
+    def __init__(self, also: Callable[[], None]) -> None:
+        self._also = also
+        self._watched: set[Beating] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def watch(self, thing: Beating) -> None:
+        """Look at this every second from now on."""
+        self._watched.add(thing)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_SECONDS, self._tick)
+
+    def leave(self, thing: Beating) -> None:
+        """Look at this no longer."""
+        self._watched.discard(thing)
+
+    def stop(self) -> None:
+        """Beat no longer."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _tick(self) -> None:
+        self._timer = None
+        if not self._watched:
+            return
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(_SECONDS, self._tick)
+        now = loop.time()
+        for thing in tuple(self._watched):
+            thing.beat(now)
+        self._also()

@@ -1,0 +1,130 @@
+"""Fixtures of the whole suite: a real gateway, its clock, Malomo's sandbox, a scripted provider.
+
+Nothing of ours is mocked. Whatever a gateway of these fixtures wrote (answers, log lines, files) is
+searched for every token and credential in the end, so that each of these tests guards redaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crossdock import log
+from crossdock.store import upgrade
+from harness import acme, malomo, running
+from harness.canaries import Canaries
+from harness.malomo import Malomo
+from harness.provider import Provider
+from harness.running import Clock, Running
+
+MakeGateway = Callable[..., Awaitable[Running]]
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that goes only when told to; give it to `gateway(clock=…)`."""
+    return Clock()
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store without a record: migrating one for each test would take most of the test's time."""
+    folder = tmp_path_factory.mktemp("store")
+    asyncio.run(upgrade("sqlite:///crossdock.db", folder=folder))
+    return folder / "crossdock.db"
+
+
+@pytest.fixture(scope="session")
+def log_stream() -> Iterator[io.StringIO]:
+    """Where every gateway of this run logs to."""
+    stream = io.StringIO()
+    yield stream
+    root = logging.getLogger()
+    for handler in root.handlers[:]:
+        if getattr(handler, "_crossdock", False):
+            root.removeHandler(handler)
+
+
+@pytest.fixture
+def canaries(log_stream: io.StringIO) -> Iterator[Canaries]:
+    """The secrets of this test; they are looked for in everything that was written."""
+    log.configure("debug", "json", log_stream)
+    watched = Canaries(log_stream)
+    yield watched
+    watched.check()
+
+
+@pytest.fixture
+async def gateway(
+    tmp_path: Path, empty_store: Path, canaries: Canaries
+) -> AsyncIterator[MakeGateway]:
+    """Start gateways: `await gateway(adapters=["malomo"], accounts={…}, settings={…}, clock=…)`.
+
+    `adapters` are names of installed or dropped-in plugins, `accounts` as in config.toml but with
+    plain credentials, `settings` the other sections of config.toml. Each gateway has its own
+    folder under tmp_path (`gateway-1`, …), which may hold `plugins/` before it starts.
+    """
+    count = 0
+    async with AsyncExitStack() as stack:
+
+        async def make(*, folder: Path | None = None, **given: Any) -> Running:
+            nonlocal count
+            count += 1
+            place = folder or tmp_path / f"gateway-{count}"
+            return await running.start(stack, place, empty_store, canaries, **given)
+
+        yield make
+
+
+@pytest.fixture
+async def shop() -> AsyncIterator[str]:
+    """Malomo's sandbox: its base URL."""
+    runner, url = await malomo.start()
+    yield url
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def malomo_gateway(gateway: MakeGateway, shop: str) -> Running:
+    """A gateway with the account `shop` on Malomo's sandbox."""
+    return await gateway(accounts={"shop": malomo.account(shop)})
+
+
+@pytest.fixture(name="malomo")
+async def malomo_fixture(malomo_gateway: Running, shop: str) -> Malomo:
+    """The same with an MCP server that may do everything, and the sandbox's switches."""
+    return Malomo(malomo_gateway, await malomo_gateway.server(), shop)
+
+
+@pytest.fixture
+async def provider() -> AsyncIterator[Provider]:
+    """A scripted provider; it answers {"ok": true} until told otherwise."""
+    scripted = Provider()
+    runner = await scripted.start()
+    yield scripted
+    await runner.cleanup()
+
+
+@pytest.fixture
+def acme_folder(tmp_path: Path) -> Path:
+    """The test adapter's folder, dropped into `gateway-1/plugins`."""
+    plugins = tmp_path / "gateway-1" / "plugins"
+    return acme.write(plugins)
+
+
+@pytest.fixture
+async def acme_gateway(gateway: MakeGateway, acme_folder: Path, provider: Provider) -> Running:
+    """A gateway with the account `shop` on the scripted provider, through the test adapter."""
+    return await gateway(
+        adapters=["acme"],
+        accounts={"shop": acme.account(provider.url)},
+        settings={"limits": running.SHORT},
+    )
+

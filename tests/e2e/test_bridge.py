@@ -1,0 +1,559 @@
+"""The bridge for hosts that only start programs: the Python command, and the file for Node.js.
+
+Both must behave alike, so every test here runs with each of them. The far side is scripted where a
+test wants what a gateway does seldom: streams that break, sessions that end, proxies in trouble.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime, timedelta
+from types import ModuleType
+from typing import Any
+
+import pytest
+from aiohttp import web
+from clients import environments
+
+from crossdock.web.bundles import ASSETS
+from harness import far_side, stdio
+from harness.far_side import TOKEN, FarSide, event, result, stream
+from harness.malomo import Malomo
+from harness.stdio import Host
+
+pytestmark = pytest.mark.e2e
+Bridge = Callable[..., AbstractAsyncContextManager[Host]]
+HELLO = {"protocolVersion": "2025-11-25", "capabilities": {}, "serverInfo": {"name": "far"}}
+
+
+@pytest.fixture(params=["python", "node"])
+def bridge(request: pytest.FixtureRequest, clients: ModuleType) -> Bridge:
+    """Start the bridge: `async with bridge(url, "--header", …) as host`."""
+    if request.param == "python":
+        command = [sys.executable, "-m", "crossdock", "connect"]
+    else:
+        command = [str(environments.node()), str(ASSETS / "connect.mjs")]
+
+    def start(url: str, *options: str, **environment: str) -> AbstractAsyncContextManager[Host]:
+        return stdio.started(
+            [*command, *options],
+            {"CROSSDOCK_URL": url, **environment},
+            secret=url.rpartition("/")[2],
+        )
+
+    return start
+
+
+@pytest.fixture
+async def far() -> AsyncIterator[FarSide]:
+    async with far_side.listening() as side:
+        yield side
+
+
+# --- with a real gateway ---------------------------------------------------------------------
+
+
+@pytest.mark.requirement("clients:bridge:both-eras")
+@pytest.mark.parametrize("modern", [True, False], ids=["newest", "older"])
+async def test_a_local_client_lists_reads_and_writes_through_the_bridge(
+    bridge: Bridge, malomo: Malomo, modern: bool
+) -> None:
+    async with bridge(malomo.server.url) as host:
+        if modern:
+            assert "2026-07-28" in (await host.request("server/discover", modern=True))["supportedVersions"]
+        else:
+            assert (await host.greet("2025-06-18"))["protocolVersion"] == "2025-06-18"
+        listed = await host.request("tools/list", modern=modern)
+        assert [tool["name"] for tool in listed["tools"]] == await malomo.names()
+        orders = await host.request(
+            "tools/call", modern=modern, name="list_all_malomo_orders", arguments={"limit": 2}
+        )
+        assert json.loads(orders["content"][0]["text"])["result_count"] == 2
+        hook = {"topic": "order_created", "url": "https://hooks.example.com/new"}
+        made = await host.request(
+            "tools/call", modern=modern, name="create_a_malomo_webhook", arguments=hook
+        )
+        assert made["isError"] is False, made
+        assert await host.end() == 0
+
+
+@pytest.mark.requirement("clients:bridge:both-eras")
+async def test_requests_run_side_by_side(bridge: Bridge, malomo: Malomo) -> None:
+    async with bridge(malomo.server.url) as host:
+        await host.greet()
+        ids = [
+            host.ask("tools/call", name="list_all_malomo_orders", arguments={"limit": limit})
+            for limit in range(1, 21)
+        ]
+        for limit, id in enumerate(ids, 1):
+            answer = await host.answer(id)
+            assert json.loads(answer["result"]["content"][0]["text"])["result_count"] <= limit
+
+
+@pytest.mark.requirement("clients:bridge:refusal-told")
+async def test_a_revoked_url_is_refused_in_the_gateways_words(
+    bridge: Bridge, malomo: Malomo
+) -> None:
+    server = await malomo.running.server()
+    await malomo.running.request("DELETE", f"/integrated-account/shop/mcp/{server.id}")
+    async with bridge(server.url) as host:
+        for modern, method in ((True, "server/discover"), (False, "initialize")):
+            error = await host.refused(method, modern=modern)
+            assert "not valid" in error["message"]
+            assert "Ask whoever runs this gateway" in error["message"]
+        host.notify("notifications/initialized")
+        assert await host.end() == 0
+        assert "not valid" in host.complaints
+
+
+@pytest.mark.requirement("clients:bridge:refusal-told")
+async def test_an_expired_url_is_refused_with_its_date(bridge: Bridge, malomo: Malomo) -> None:
+    soon = datetime.now(UTC) + timedelta(seconds=0.7)
+    server = await malomo.running.server(expires_at=soon)
+    async with bridge(server.url) as host, asyncio.timeout(20):
+        while "error" not in (answer := await host.answer(host.ask("ping"))):
+            pass
+        assert f"expired on {soon:%Y-%m-%d}" in answer["error"]["message"]
+
+
+@pytest.mark.requirement("clients:bridge:both-eras")
+async def test_a_second_factor_comes_as_a_header_or_from_the_environment(
+    bridge: Bridge, malomo: Malomo
+) -> None:
+    server = await malomo.running.server(require_api_token_auth=True)
+    token = malomo.running.admin_token
+    async with bridge(server.url) as host:
+        assert "API token" in (await host.refused("initialize"))["message"]
+    async with bridge(server.url, "--header", "Authorization: Bearer ${OWN}", OWN=token) as host:
+        await host.greet()
+    async with bridge(server.url, CROSSDOCK_API_TOKEN=token) as host:
+        await host.greet()
+    async with bridge(server.url, CROSSDOCK_API_TOKEN="${user_config.api_token}") as host:
+        assert "API token" in (await host.refused("initialize"))["message"]
+
+
+@pytest.mark.requirement("clients:bridge:silent")
+async def test_check_says_what_the_url_gives_but_not_the_url(
+    bridge: Bridge, malomo: Malomo
+) -> None:
+    read_only = await malomo.running.server(methods=["read"])
+    names = await read_only.names()
+    async with bridge(read_only.url, "--check") as host:
+        first, *rest = (await _text_of(host)).splitlines()
+        assert first == f"The URL works: {len(names)} tools ({len(names)} read)."
+        assert [line.split("\t") for line in rest if line != "tool\teffect"] == [
+            [name, "read"] for name in names
+        ]
+    async with bridge(f"{read_only.url}x", "--check") as host:
+        assert await _text_of(host) == ""
+        assert await host.end() == 1
+        assert "not valid" in host.complaints
+
+
+async def _text_of(host: Host) -> str:
+    """Read what is not JSON."""
+    stdout = host._process.stdout
+    assert stdout is not None
+    text = await asyncio.wait_for(stdout.read(), 20)
+    host.lines.append(text)
+    return text.decode()
+
+
+# --- what is sent ----------------------------------------------------------------------------
+
+
+@pytest.mark.requirement("clients:bridge:both-eras")
+async def test_messages_of_the_newest_era_get_the_headers_that_mirror_them(
+    bridge: Bridge, far: FarSide
+) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return result(far.received[-1].message["id"], {"resultType": "complete"})
+
+    far.answer = answer
+    async with bridge(far.url) as host:
+        await host.request("tools/call", modern=True, name="größe", arguments={})
+        sent = far.last("tools/call")
+        assert sent.headers["MCP-Protocol-Version"] == "2026-07-28"
+        assert sent.headers["Mcp-Method"] == "tools/call"
+        assert sent.headers["Mcp-Name"] == "=?base64?Z3LDtsOfZQ==?="
+        await host.request("tools/call", modern=True, name="=?base64?eA==?=")
+        assert far.last("tools/call").headers["Mcp-Name"] == "=?base64?PT9iYXNlNjQ/ZUE9PT89?="
+        await host.request("resources/read", modern=True, uri="a://b")
+        assert far.last("resources/read").headers["Mcp-Name"] == "a://b"
+        await host.request("tools/list", modern=True)
+        assert "Mcp-Name" not in far.last("tools/list").headers
+        assert "Mcp-Session-Id" not in far.last("tools/list").headers
+
+
+@pytest.mark.requirement("clients:bridge:both-eras")
+@pytest.mark.parametrize("listed", [True, False])
+async def test_arguments_that_a_tool_wants_as_headers_are_sent_so_whoever_listed_the_tools(
+    bridge: Bridge, far: FarSide, listed: bool
+) -> None:
+    deep = {"type": "object", "properties": {"zone": {"type": "integer", "x-mcp-header": "Zone"}}}
+    place = {"type": "string", "x-mcp-header": "Place"}
+    schema = {"type": "object", "properties": {"place": place, "deep": deep}}
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        message = far.received[-1].message
+        if message["method"] == "tools/list":
+            page = {"tools": [{"name": "other", "inputSchema": {}}], "nextCursor": "2"}
+            if message["params"].get("cursor") == "2":
+                page = {"tools": [{"name": "ship", "inputSchema": schema}]}
+            return result(message["id"], page)
+        if "Mcp-Param-Place" not in request.headers:
+            error = {"code": -32020, "message": "Header mismatch: Mcp-Param-Place is missing"}
+            body = {"jsonrpc": "2.0", "id": message["id"], "error": error}
+            return web.json_response(body, status=400)
+        return result(message["id"], {"content": []})
+
+    far.answer = answer
+    async with bridge(far.url) as host:
+        if listed:
+            await host.request("tools/list", modern=True)
+            await host.request("tools/list", modern=True, cursor="2")
+        arguments = {"place": "Zürich", "deep": {"zone": 7}}
+        await host.request("tools/call", modern=True, name="ship", arguments=arguments)
+        assert await host.end() == 0
+    sent = far.last("tools/call").headers
+    assert (sent["Mcp-Param-Place"], sent["Mcp-Param-Zone"]) == ("=?base64?WsO8cmljaA==?=", "7")
+    assert far.methods().count("tools/call") == (1 if listed else 2)
+    assert len(host.lines) == (3 if listed else 1)
+
+
+@pytest.mark.requirement("clients:bridge:both-eras")
+async def test_messages_keep_their_bytes_in_both_directions(bridge: Bridge, far: FarSide) -> None:
+    exact = '{"jsonrpc" : "2.0","id":1,"method":"ping","params":{"n":123456789012345678901234567890}}'
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        body = '{"jsonrpc":"2.0",\n"id":1,\r\n"result":{"n":123456789012345678901234567890}}\n'
+        return web.Response(text=body, content_type="application/json")
+
+    far.answer = answer
+    async with bridge(far.url) as host:
+        host.say(exact)
+        await host.answer(1)
+    assert far.received[0].body.decode() == exact
+    assert host.lines == [b'{"jsonrpc":"2.0","id":1,"result":{"n":123456789012345678901234567890}}\n']
+
+
+# --- the older revisions: sessions and streams -----------------------------------------------
+
+
+class OldGateway:
+    """A far side with sessions; `say` puts messages on the listening stream."""
+
+    def __init__(self, far: FarSide) -> None:
+        self.far = far
+        self.session = "s1"
+        self.listening: list[web.StreamResponse] = []
+        self.calls: Callable[[web.Request, Any], Any] | None = None
+        far.answer = self.answer
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        if request.method == "DELETE":
+            return web.Response(status=204)
+        if request.method == "GET":
+            return await self.get(request)
+        message = self.far.received[-1].message
+        if message.get("method") == "initialize":
+            return result(message["id"], HELLO, **{"Mcp-Session-Id": self.session})
+        if request.headers.get("Mcp-Session-Id") != self.session:
+            return web.Response(status=404)
+        if "method" not in message or "id" not in message:
+            return web.Response(status=202)
+        if self.calls is not None:
+            answered: web.StreamResponse = await self.calls(request, message)
+            return answered
+        return result(message["id"], {})
+
+    async def get(self, request: web.Request) -> web.StreamResponse:
+        response = await stream(request)
+        self.listening.append(response)
+        await asyncio.Event().wait()
+        return response
+
+    async def say(self, message: Any) -> None:
+        async with asyncio.timeout(10):
+            while not self.listening:
+                await asyncio.sleep(0.01)
+        await self.listening[-1].write(b": hello\r\n\r\n" + event(message, id="e1"))
+
+
+@pytest.mark.requirement("clients:bridge:both-eras")
+async def test_an_older_client_has_its_session_its_stream_and_its_farewell(
+    bridge: Bridge, far: FarSide
+) -> None:
+    gateway = OldGateway(far)
+    async with bridge(far.url) as host:
+        await host.greet()
+        await host.request("ping")
+        sent = far.last("ping").headers
+        assert (sent["Mcp-Session-Id"], sent["MCP-Protocol-Version"]) == ("s1", "2025-11-25")
+        assert "Mcp-Method" not in sent
+        question = {"jsonrpc": "2.0", "id": 9, "method": "elicitation/create", "params": {}}
+        await gateway.say(question)
+        assert await host.heard() == question
+        host.say({"jsonrpc": "2.0", "id": 9, "result": {"action": "accept"}})
+        await host.request("ping")
+        assert await host.end() == 0
+    assert "response" in far.methods()
+    assert far.received[-1].verb == "DELETE"
+    assert far.received[-1].headers["Mcp-Session-Id"] == "s1"
+
+
+@pytest.mark.requirement("clients:bridge:both-eras")
+async def test_a_session_that_the_gateway_ended_is_begun_again_unseen(
+    bridge: Bridge, far: FarSide
+) -> None:
+    gateway = OldGateway(far)
+    async with bridge(far.url) as host:
+        await host.greet()
+        gateway.session = "s2"
+        ids = [host.ask("ping") for _ in range(3)]
+        for id in ids:
+            assert (await host.answer(id))["result"] == {}
+        assert await host.end() == 0
+    assert far.methods().count("initialize") == 2
+    assert len(host.lines) == 4
+
+
+@pytest.mark.requirement("clients:bridge:both-eras")
+async def test_an_answer_may_stream_messages_before_it(bridge: Bridge, far: FarSide) -> None:
+    gateway = OldGateway(far)
+
+    async def calls(request: web.Request, message: Any) -> web.StreamResponse:
+        response = await stream(request)
+        note = {"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progress": 1}}
+        done = event({"jsonrpc": "2.0", "id": message["id"], "result": {"done": True}})
+        for part in (b"retry: 10\nid: a\ndata:\n\n", event(note)[:20], event(note)[20:], done):
+            await response.write(part)
+            await asyncio.sleep(0.01)
+        return response
+
+    gateway.calls = calls
+    async with bridge(far.url) as host:
+        await host.greet()
+        id = host.ask("tools/call", name="slow")
+        assert (await host.heard())["method"] == "notifications/progress"
+        assert (await host.answer(id))["result"] == {"done": True}
+
+
+@pytest.mark.requirement("clients:bridge:both-eras")
+async def test_an_answer_whose_stream_ended_early_is_fetched_where_it_left_off(
+    bridge: Bridge, far: FarSide
+) -> None:
+    gateway = OldGateway(far)
+
+    async def calls(request: web.Request, message: Any) -> web.StreamResponse:
+        response = await stream(request)
+        await response.write(b"retry: 20\nid: first\ndata:\n\n")
+        return response
+
+    async def get(request: web.Request) -> web.StreamResponse:
+        response = await stream(request)
+        if request.headers.get("Last-Event-ID") == "first":
+            id = far.last("tools/call").message["id"]
+            await response.write(event({"jsonrpc": "2.0", "id": id, "result": {"late": True}}))
+            return response
+        await asyncio.Event().wait()
+        return response
+
+    gateway.calls, gateway.get = calls, get  # type: ignore[method-assign]
+    async with bridge(far.url) as host:
+        await host.greet()
+        assert await host.request("tools/call", name="slow") == {"late": True}
+
+
+@pytest.mark.requirement("clients:bridge:both-eras")
+async def test_a_batch_goes_through_and_comes_back_as_one(bridge: Bridge, far: FarSide) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        asked = far.received[-1].message
+        return web.json_response([{"jsonrpc": "2.0", "id": one["id"], "result": {}} for one in asked])
+
+    far.answer = answer
+    async with bridge(far.url) as host:
+        host.say([{"jsonrpc": "2.0", "id": id, "method": "ping"} for id in (1, 2)])
+        batch: Any = await host.heard()
+        assert [one["id"] for one in batch] == [1, 2]
+
+
+# --- cancelling and ending -------------------------------------------------------------------
+
+
+@pytest.mark.requirement("clients:bridge:both-eras")
+@pytest.mark.parametrize("modern", [True, False], ids=["newest", "older"])
+async def test_cancelling_closes_the_request_or_is_passed_on(
+    bridge: Bridge, far: FarSide, modern: bool
+) -> None:
+    arrived, closed = asyncio.Event(), asyncio.Event()
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        message = far.received[-1].message
+        if message["method"] != "tools/call":
+            return web.Response(status=202)
+        arrived.set()
+        try:
+            await asyncio.sleep(20)
+        finally:
+            closed.set()
+        return web.Response()
+
+    far.answer = answer
+    async with bridge(far.url) as host:
+        id = host.ask("tools/call", modern=modern, name="slow")
+        await asyncio.wait_for(arrived.wait(), 10)
+        host.notify("notifications/cancelled", requestId=id)
+        if modern:
+            await asyncio.wait_for(closed.wait(), 10)
+            assert "notifications/cancelled" not in far.methods()
+            assert await host.end() == 0
+        else:
+            async with asyncio.timeout(10):
+                while "notifications/cancelled" not in far.methods():
+                    await asyncio.sleep(0.01)
+            assert not closed.is_set()
+    assert host.lines == []
+
+
+@pytest.mark.requirement("clients:bridge:both-eras")
+async def test_calls_under_way_are_answered_after_stdin_has_ended(
+    bridge: Bridge, far: FarSide
+) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        message = far.received[-1].message
+        if message["method"] == "subscriptions/listen":
+            response = await stream(request)
+            await asyncio.Event().wait()
+            return response
+        await asyncio.sleep(0.5)
+        return result(message["id"], {})
+
+    far.answer = answer
+    async with bridge(far.url) as host:
+        host.ask("subscriptions/listen", modern=True)
+        id = host.ask("tools/call", modern=True, name="slow")
+        assert await host.end() == 0
+        assert (await host.answer(id))["result"] == {}
+
+
+# --- what goes wrong -------------------------------------------------------------------------
+
+
+async def _status(status: int, **given: Any) -> web.Response:
+    return web.Response(status=status, **given)
+
+
+@pytest.mark.requirement("clients:bridge:refusal-told")
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        (200, "not as an MCP server"),
+        (302, "redirects"),
+        (401, "not as an MCP server"),
+        (404, "not as an MCP server"),
+        (502, "in trouble (HTTP 502)"),
+    ],
+)
+async def test_answers_of_strangers_on_the_way_become_errors(
+    bridge: Bridge, far: FarSide, status: int, told: str
+) -> None:
+    elsewhere = {"Location": f"http://127.0.0.1:1/{TOKEN}"} if status == 302 else {}
+    page = {"text": "<h1>Log in</h1>", "content_type": "text/html", "headers": elsewhere}
+    far.answer = lambda request: _status(status, **page)
+    async with bridge(far.url) as host:
+        error = await host.refused("initialize")
+        assert told in error["message"]
+        assert told in (await host.refused("tools/list", modern=True))["message"]
+
+
+@pytest.mark.requirement("clients:bridge:refusal-told")
+async def test_an_error_of_the_gateways_gets_the_id_that_it_lacks(
+    bridge: Bridge, far: FarSide
+) -> None:
+    error = {"code": 42901, "message": "Slow down.", "data": {"retry_after_seconds": 3}}
+    body = json.dumps({"jsonrpc": "2.0", "error": error})
+    far.answer = lambda request: _status(429, text=body, content_type="application/json")
+    async with bridge(far.url) as host:
+        assert await host.answer(host.ask("initialize", id="first")) == {
+            "jsonrpc": "2.0",
+            "id": "first",
+            "error": error,
+        }
+
+
+@pytest.mark.requirement("clients:bridge:refusal-told")
+async def test_a_gateway_that_is_not_there_is_reported_as_such(bridge: Bridge, far: FarSide) -> None:
+    async with far_side.listening() as gone:
+        url = gone.url
+    async with bridge(url) as host:
+        error = await host.refused("initialize")
+        assert "does not accept connections" in error["message"]
+    async with bridge(f"http://no-such-host.invalid/mcp/{TOKEN}") as host:
+        error = await host.refused("server/discover", modern=True)
+        assert "its name is not known" in error["message"]
+
+
+@pytest.mark.requirement("clients:bridge:refusal-told")
+@pytest.mark.parametrize("modern", [True, False], ids=["newest", "older"])
+async def test_an_answer_that_never_came_is_not_taken_for_one_that_can_be_asked_again(
+    bridge: Bridge, far: FarSide, modern: bool
+) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if far.received[-1].message.get("id") == 1:
+            assert request.transport is not None
+            request.transport.abort()
+        response = await stream(request)
+        await response.write(b'data: {"jsonrpc":"2.0",\n')
+        return response
+
+    far.answer = answer
+    async with bridge(far.url) as host:
+        for _ in range(2):
+            error = await host.refused("tools/call", modern=modern, name="write")
+            assert "look before trying again" in error["message"]
+    assert far.methods() == ["tools/call"] * 2
+
+
+@pytest.mark.requirement("clients:bridge:refusal-told")
+async def test_lines_that_are_no_messages_are_answered_and_survived(
+    bridge: Bridge, far: FarSide
+) -> None:
+    far.answer = lambda request: asyncio.sleep(0, result(1, {}))
+    async with bridge(far.url) as host:
+        for line, code in (("{", -32700), ("7", -32600)):
+            host.say(line)
+            answer = await host.heard()
+            assert answer["error"]["code"] == code
+            assert "id" not in answer
+        host.say("   ")
+        assert (await host.answer(host.ask("ping", id=1)))["result"] == {}
+
+
+@pytest.mark.requirement("clients:bridge:silent")
+@pytest.mark.parametrize(
+    ("options", "code", "told"),
+    [
+        (["--url", f"ftp://gateway.example/{TOKEN}"], 1, "that is no URL"),
+        (["--header", "nonsense"], None, "Name: value"),
+        (["--header", "X-A: ${NOT_SET_ANYWHERE}"], None, "NOT_SET_ANYWHERE"),
+        (["--nonsense"], 2, "--nonsense"),
+    ],
+)
+async def test_wrong_words_on_the_command_line_end_it_with_a_sentence(
+    bridge: Bridge, options: list[str], code: int | None, told: str
+) -> None:
+    async with bridge(f"https://gateway.example/mcp/{TOKEN}", *options) as host:
+        assert await host.end() in ([1, 2] if code is None else [code])
+    assert told in host.complaints
+
+
+@pytest.mark.requirement("clients:bridge:silent")
+async def test_an_unprotected_way_is_warned_of(bridge: Bridge) -> None:
+    async with bridge(f"http://gateway.invalid/mcp/{TOKEN}") as host:
+        assert await host.end() == 0
+    assert "unprotected" in host.complaints
