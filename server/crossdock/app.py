@@ -43,7 +43,7 @@ def build(gateway: Gateway) -> web.Application:
     app[health.ready_key] = lambda: gateway.unready
     app[numbers.text_key] = gateway.metrics.text
     app[openapi.document_key] = openapi.document(admin.ROUTES)
-    app[keys.pulse] = Pulse(gateway.dispatcher.listeners.check)
+    app[keys.pulse] = Pulse(settings.limits.quiet_seconds, gateway.listeners.check)
     app[keys.outliving] = set()
     app[legacy_sse.streams_key] = {}
     app.on_shutdown.append(_hang_up)

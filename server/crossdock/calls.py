@@ -69,6 +69,7 @@ class Calls:
         self._vault = vault
         self._limits = limits
         self._finished = finished
+        self._log = log.bind()  # the lazy logger would be made anew for every line
         self._locks = Locks()
         self._connections: dict[str, Connection] = {}
         self._running: dict[str, int] = {}
@@ -284,7 +285,7 @@ class Calls:
             seconds=seconds,
             upstream_seconds=measured.seconds,
         )
-        log.info(
+        self._log.info(
             "call.finished",
             request_id=request_id,
             server=event.server_id,

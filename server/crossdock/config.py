@@ -88,6 +88,7 @@ class LimitSettings(Section, frozen=True, kw_only=True):
     audit_days: Count = 90
     ask_seconds: Seconds = 600.0
     session_seconds: Seconds = 7 * 86_400.0
+    quiet_seconds: Seconds = 15.0
     streams_per_server: Count = 64
     streams_in_all: Count = 1_024
     resume_seconds: Seconds = 60.0

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 PYTHON_CLIENTS = ("mcp2", "mcp1", "fastmcp")
+PYTHON_TOOLS = ("schemathesis",)
 NODE_CLIENTS = ("sdk1", "client2")
 
 
@@ -196,6 +197,6 @@ def _digest(*parts: str) -> str:
 
 
 if __name__ == "__main__":
-    for each in (*PYTHON_CLIENTS, "node"):
+    for each in (*PYTHON_CLIENTS, *PYTHON_TOOLS, "node"):
         python_client(each)
     npm_folder()

@@ -295,8 +295,9 @@ async def test_in_chromium_it_is_whole_quiet_and_copies(
         light, dark = await tab.picture("light"), await tab.picture("dark")
         assert light != dark
         assert min(len(light), len(dark)) > 20_000
-        await tab.tell("Browser.grantPermissions", permissions=["clipboardReadWrite"])
-        await tab.tell("Page.bringToFront")
+        granted = ["clipboardReadWrite", "clipboardSanitizedWrite"]
+        await tab.tell("Browser.grantPermissions", permissions=granted)
+        await tab.tell("Emulation.setFocusEmulationEnabled", enabled=True)
         copied = await tab.find(
             "new Promise(done => { const button = document.querySelector('#claude-desktop button');"
             "button.click(); setTimeout(() => done(button.textContent), 300); })"

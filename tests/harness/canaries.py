@@ -53,4 +53,5 @@ class Canaries:
             for secret, name in self._secrets.items()
             if secret.encode() in text
         ]
-        assert found == []
+        if found:
+            raise AssertionError(f"seen: {'; '.join(sorted(set(found)))}")

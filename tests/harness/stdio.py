@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -125,17 +126,17 @@ async def started(
         stderr=asyncio.subprocess.PIPE,
         env={**kept, "NO_COLOR": "1", "PYTHONUTF8": "1", **(environment or {})},
         limit=32 * 1024 * 1024,
+        start_new_session=True,  # what the program starts ends with it
     )
     host = Host(process)
     listening = asyncio.create_task(host.collect_complaints())
     try:
         yield host
     finally:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
-        await listening
+        await asyncio.wait_for(listening, 10)
         # The pipes close with the loop's next turns; a loop that ends sooner would complain.
         process._transport.close()  # type: ignore[attr-defined]
         await asyncio.sleep(0)

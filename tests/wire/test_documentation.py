@@ -55,7 +55,7 @@ async def test_a_new_argument_is_listed_checked_and_sent(
     argument = '[query.owner]\ntype = "string"\ndescription = "Only items of theirs."\n\n[query.open]'
     _edit(page, "[query.open]", argument)
     await server.tools()
-    provider.plays(provider._replies[0])  # noqa: SLF001 -- forget what was received
+    provider.requests.clear()
     await server.call("list_all_acme_items", {"owner": "me"})
     assert provider.requests[0].query == "owner=me"
 

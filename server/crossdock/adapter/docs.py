@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from typing import Any
 
 import msgspec
 
 from crossdock.adapter.manifest import Lines, parse_toml
+from crossdock.adapter.schema import KEYWORDS, is_keyword
 from crossdock.errors import AdapterError
 from crossdock.model import Argument, Where
 
@@ -153,6 +155,12 @@ def _argument(place: Where, key: str, value: Any, lines: Lines) -> tuple[Argumen
     schema = {name: part for name, part in value.items() if name not in _OURS}
     if isinstance(ours.get("required"), list):
         schema["required"] = ours.pop("required")
+    if unknown := [name for name in schema if not is_keyword(name)]:
+        near = difflib.get_close_matches(unknown[0], [*_OURS, *KEYWORDS], 1)
+        hint = f"; did you mean `{near[0]}`?" if near else ""
+        raise AdapterError(
+            f"{lines.at(place, key, unknown[0])}: `{unknown[0]}` is no key of an argument{hint}"
+        )
     if not schema.get("description"):
         raise AdapterError(f"{at}: `{key}` has no description")
     if ours.get("style", "") not in ("", "comma"):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -103,6 +104,7 @@ class Adapter:
         sandbox: ModuleType | None,
     ) -> None:
         self._folder = folder
+        self._toml, self._docs = str(folder / "adapter.toml"), str(folder / "docs")
         self._mappers = dict(mappers)
         self._given_auth = auth
         self._expand = expand
@@ -175,8 +177,12 @@ class Adapter:
         return [self._folder / "adapter.toml", *sorted((self._folder / "docs").glob("*.md"))]
 
     def _stamp(self) -> tuple[tuple[str, int, int], ...]:
-        stats = [(file.name, file.stat()) for file in self._files()]
-        return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)
+        # Asked at every tools/list: scandir costs a tenth of globbing paths.
+        stamps = [_stamp_of("adapter.toml", os.stat(self._toml))]
+        with os.scandir(self._docs) as entries:
+            pages = [entry for entry in entries if entry.name.endswith(".md")]
+            stamps += sorted(_stamp_of(entry.name, entry.stat()) for entry in pages)
+        return tuple(stamps)
 
     def _read(self, generation: int) -> _Loaded:
         try:
@@ -388,6 +394,10 @@ def _paging_arguments(entry: Entry, method: Method) -> tuple[Argument, Argument]
 def _digest(manifest: Manifest) -> str:
     declared = [(method.tool, method.endpoint, method.effect) for method in manifest.methods]
     return hashlib.sha256(msgspec.json.encode(sorted(declared, key=str))).hexdigest()[:16]
+
+
+def _stamp_of(name: str, stat: os.stat_result) -> tuple[str, int, int]:
+    return name, stat.st_mtime_ns, stat.st_size
 
 
 def _short(file: Path) -> str:

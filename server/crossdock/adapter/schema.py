@@ -13,6 +13,20 @@ from crossdock.model import Argument
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 LONGEST_VALUE = 300
+KEYWORDS = frozenset(
+    "$anchor $comment $defs $dynamicAnchor $dynamicRef $id $ref $schema $vocabulary "
+    "additionalProperties allOf anyOf const contains contentEncoding contentMediaType "
+    "contentSchema default dependentRequired dependentSchemas deprecated description else enum "
+    "examples exclusiveMaximum exclusiveMinimum format if items maxContains maxItems maxLength "
+    "maxProperties maximum minContains minItems minLength minProperties minimum multipleOf not "
+    "oneOf pattern patternProperties prefixItems properties propertyNames readOnly required then "
+    "title type unevaluatedItems unevaluatedProperties uniqueItems writeOnly".split()
+)
+
+
+def is_keyword(name: str) -> bool:
+    """Tell whether JSON Schema 2020-12 knows a key, or it is marked as somebody's own (`x-…`)."""
+    return name in KEYWORDS or name.startswith("x-")
 MIRRORED = "x-mcp-header"
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 

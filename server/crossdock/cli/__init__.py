@@ -55,6 +55,8 @@ def main(arguments: list[str] | None = None) -> None:
     given = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in given
     given = [argument for argument in given if argument != "--debug"]
+    if given and given[0] in _COMMANDS and app[given[0]].default_command is not None:
+        app[given[0]].help = None  # the command's own words, with its example
     try:
         code = app(given, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:

@@ -80,7 +80,7 @@ def audit(
 
 def _row(entry: AuditEntry) -> tuple[object, ...]:
     return (
-        entry.time.strftime("%Y-%m-%d %H:%M:%S"),
+        entry.time,
         entry.kind,
         entry.actor,
         entry.action,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from crossdock.cli.opening import with_gateway
+from crossdock.cli.opening import operator, with_gateway
 from crossdock.cli.output import Config, Json, print_json, print_table
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def rotate(*, config: Config = None, json: Json = False) -> int:
     """
 
     async def work(gateway: Gateway) -> int:
-        done = await gateway.store.rotate_keys()
+        done = await gateway.control.rotate_keys(operator())
         if json:
             print_json(done)
         else:
@@ -79,7 +79,7 @@ def rewrap(
     async def work(gateway: Gateway) -> int:
         await gateway.store.lease()  # a serving gateway would go on with the old master key
         master = MasterKey(to, gateway.settings.folder, gateway.plugins.resolve_secret)
-        count = await gateway.store.keys.rewrap(master)
+        count = await gateway.control.rewrap_keys(master, operator())
         print(f'{count} keys are wrapped anew; set [secrets] key = "{to}" before the next start')
         return 0
 

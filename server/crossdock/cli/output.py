@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,9 +24,15 @@ def print_json(value: Any) -> None:
     sys.stdout.flush()
 
 
+def _text(cell: object) -> str:
+    if isinstance(cell, datetime):
+        return cell.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    return str(cell)
+
+
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print rows in columns; plain text when the output is not a terminal."""
-    cells = [[str(cell) for cell in row] for row in rows]
+    cells = [[_text(cell) for cell in row] for row in rows]
     if not sys.stdout.isatty():
         for row in (list(headings), *cells):
             print("\t".join(row))

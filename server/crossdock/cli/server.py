@@ -293,7 +293,8 @@ def _print(shown: ShownServer, *, as_json: bool) -> None:
         ("expires", shown.expires_at or "never"),
         ("old URL good until", shown.old_url_until or "-"),
         ("last used", shown.last_used_at or "never"),
-        ("created", f"{shown.created_at} by {shown.created_by}"),
+        ("created", shown.created_at),
+        ("created by", shown.created_by),
         ("pending tools", ", ".join(shown.pending_tools) or "none"),
     ]
     print_table(("field", "value"), rows)

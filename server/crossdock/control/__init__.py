@@ -15,6 +15,7 @@ from crossdock.control.bodies import (
     field_error,
     invalid,
 )
+from crossdock.control.keys import KeyVerbs
 from crossdock.control.servers import Issued, ServerVerbs
 from crossdock.control.shown import issued_server, shown_server
 from crossdock.control.tokens import TokenVerbs
@@ -37,5 +38,5 @@ __all__ = [
 ]
 
 
-class Control(AccountVerbs, ServerVerbs, TokenVerbs):
+class Control(AccountVerbs, ServerVerbs, TokenVerbs, KeyVerbs):
     """The verbs of the control plane, on the store, with the door kept up to date."""

@@ -107,7 +107,7 @@ class AccountVerbs(Desk):
                 raise Rejected(
                     409,
                     "account_in_use",
-                    f"{error}. Revoke them first, or delete with ?cascade=true.",
+                    f"{error}. Revoke them first, or delete the account with cascade.",
                     {"servers": list(error.servers)},
                 ) from None
             await self._changed(accounts=True)

@@ -74,16 +74,22 @@ class Stream:
 
     async def more(self) -> None:
         """Wait until `wake`: something was added, or it is over, or time passed."""
-        self._waiting = asyncio.get_running_loop().create_future()
+        mine = self._waiting = asyncio.get_running_loop().create_future()
         try:
-            await self._waiting
+            await mine
         finally:
-            self._waiting = None
+            if self._waiting is mine:
+                self._waiting = None
 
     def wake(self) -> None:
         """Let whoever drains this stream look again."""
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(None)
+
+    def take(self, holder: object) -> None:
+        """Give the stream to this connection; another one that had it lets go."""
+        self.holder = holder
+        self.wake()
 
     def event_id(self, number: int) -> str:
         """Return the id of an event: it names the stream, too."""
@@ -108,6 +114,9 @@ class Streams:
     def push(self, stream: Stream, message: bytes) -> int:
         """Add a message; the oldest go when there are too many."""
         number = stream.push(message)
+        if stream.id not in self._open:  # its session has ended meanwhile
+            stream.forget(0)
+            return number
         self._bytes += len(message)
         self._bytes -= stream.forget(self._limits.events)
         for other in list(self._open.values()):

@@ -16,7 +16,6 @@ from crossdock.protocol.dispatch import Reply
 from crossdock.protocol.streams import Stream
 from crossdock.web import events, keys
 from crossdock.web.accepting import Accepts
-from crossdock.web.pulse import QUIET_SECONDS
 from crossdock.web.replies import JSON
 
 
@@ -86,7 +85,7 @@ class Channel:
         """Say that the call is still running when nothing was said for a while."""
         if self._since is None:
             self._since = now
-        elif now - self._since >= QUIET_SECONDS and self._accepts.events:
+        elif self._accepts.events and now - self._since >= self._request.app[keys.pulse].quiet:
             self._since = now
             self._beating = asyncio.create_task(self._keep_alive())
 
@@ -106,7 +105,7 @@ class Channel:
         response = events.begin(self._request)
         if self._session:
             self._stream = self._request.app[keys.dispatcher].streams.begin(self._session)
-            self._stream.holder = self
+            self._stream.take(self)
             self._request[keys.outlives] = True
             response.force_close()  # the next request must not wait behind a call that goes on
         self._response = response

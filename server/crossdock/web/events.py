@@ -7,7 +7,6 @@ from aiohttp import web
 from crossdock.protocol.streams import Stream
 from crossdock.web import keys
 from crossdock.web.guards import cross_origin
-from crossdock.web.pulse import QUIET_SECONDS
 
 EVENTS = "text/event-stream"
 KEEP_ALIVE = b": keep-alive\n\n"
@@ -62,7 +61,7 @@ class Drain:
         """Ask for a comment when nothing was said for a while."""
         if self._since is None:
             self._since = now
-        elif now - self._since >= QUIET_SECONDS:
+        elif now - self._since >= self._request.app[keys.pulse].quiet:
             self._due = True
             self._stream.wake()
 
@@ -71,7 +70,7 @@ class Drain:
         stream = self._stream
         response = begin(self._request)
         await response.prepare(self._request)
-        stream.holder = self
+        stream.take(self)
         pulse = self._request.app[keys.pulse]
         pulse.watch(self)
         try:

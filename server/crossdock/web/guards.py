@@ -6,8 +6,8 @@ The request line holds the URL token, so nothing here logs or echoes it.
 from __future__ import annotations
 
 import asyncio
+import os
 import re
-import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -34,7 +34,7 @@ def is_mcp(request: web.BaseRequest) -> bool:
 async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give every request an id; a proper one that came along is kept."""
     given = request.headers.get("X-Request-Id", "")
-    request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    request_id = given if _REQUEST_ID.fullmatch(given) else os.urandom(12).hex()
     request[keys.request_id] = request_id
     response = await handler(request)
     if not response.prepared:

@@ -31,7 +31,6 @@ from crossdock.protocol.streams import Stream
 from crossdock.protocol.versions import OLDEST, REVISIONS, VERSION_KEY, negotiate
 from crossdock.web import events, keys
 from crossdock.web.door import admit
-from crossdock.web.pulse import QUIET_SECONDS
 from crossdock.web.replies import JSON, refusal
 from crossdock.web.streamable import body_of, headers_of, id_of, refuse_encoded
 
@@ -80,7 +79,7 @@ async def get(request: web.Request) -> web.StreamResponse:
     pulse.watch(stream)
     try:
         async with sse_response(
-            request, headers=events.headers(request), sep="\n", ping_interval=QUIET_SECONDS
+            request, headers=events.headers(request), sep="\n", ping_interval=pulse.quiet
         ) as response:
             with contextlib.suppress(ConnectionError):  # the client has gone
                 await response.send(_endpoint(request, id), event="endpoint")

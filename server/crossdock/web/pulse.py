@@ -7,8 +7,6 @@ from collections.abc import Callable
 from typing import Protocol
 
 _SECONDS = 1.0
-QUIET_SECONDS = 15.0
-"""After this long without a word a stream says that it is still there."""
 
 
 class Beating(Protocol):
@@ -19,9 +17,13 @@ class Beating(Protocol):
 
 
 class Pulse:
-    """Beats while something is watched. `also` is called with every beat."""
+    """Beats while something is watched. `also` is called with every beat.
 
-    def __init__(self, also: Callable[[], None]) -> None:
+    After `quiet` seconds without a word a stream says that it is still there.
+    """
+
+    def __init__(self, quiet: float, also: Callable[[], None]) -> None:
+        self.quiet = quiet
         self._also = also
         self._watched: set[Beating] = set()
         self._timer: asyncio.TimerHandle | None = None

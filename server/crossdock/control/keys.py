@@ -1,0 +1,28 @@
+"""The keys that seal credentials: renewed while everything serves. No URL depends on them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from crossdock.control.desk import Desk
+
+if TYPE_CHECKING:
+    from crossdock.access.gate import Caller
+    from crossdock.secrets import MasterKey
+    from crossdock.store import Rotation
+
+
+class KeyVerbs(Desk):
+    """What whoever holds the master key does with the key ring."""
+
+    async def rotate_keys(self, actor: Caller) -> Rotation:
+        """Seal every credential with a new data key; an interrupted rotation is gone on with."""
+        with self._audited(actor, "keys.rotate") as line:
+            done = await self._store.rotate_keys()
+            line.target = done.key_id
+        return done
+
+    async def rewrap_keys(self, master: MasterKey, actor: Caller) -> int:
+        """Wrap all keys by another master key; only that one opens the store from then on."""
+        with self._audited(actor, "keys.rewrap"):
+            return await self._store.keys.rewrap(master)

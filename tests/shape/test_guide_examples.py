@@ -1,0 +1,217 @@
+"""The examples of the author's guide do what it says of them, in a real gateway."""
+
+from __future__ import annotations
+
+import sys
+import types
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession, web
+from harness.guide import BLOCKS, HEAD, copy_example, example, loaded, write
+from harness.provider import Provider, reply
+from harness.running import Running, Server
+
+
+def test_every_example_of_the_guide_is_run_here() -> None:
+    shown = {block.what for block in BLOCKS if block.kind == "runs as"}
+    assert shown == {"the least plugin", "a sandbox", "hooks", *PARTS}
+
+
+def test_the_least_plugin_is_enough_for_plain_rest(root: Path, tmp_path: Path) -> None:
+    copy_example(root, tmp_path, "least")
+    (tmp_path / "least" / "__init__.py").write_text(example("the least plugin"), encoding="utf-8")
+    adapter = loaded(tmp_path, "least").adapters["tidewater"]
+    assert len(adapter.toolset(adapter.defaults()).bindings) == 3
+
+
+MakeGateway = Callable[..., Awaitable[Running]]
+
+
+@pytest.fixture
+async def yard(root: Path, tmp_path: Path, gateway: MakeGateway) -> Any:
+    """The example on the guide's sandbox, watched by the guide's hooks."""
+    plugins = tmp_path / "gateway-1" / "plugins"
+    copy_example(root, plugins)
+    (plugins / "watch.py").write_text(example("hooks"), encoding="utf-8")
+    sandbox = types.ModuleType("sandbox")
+    exec(example("a sandbox"), vars(sandbox))
+    runner = web.AppRunner(sandbox.create_app(), access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    (account,) = sandbox.accounts(url)
+    running = await gateway(
+        adapters=["tidewater", "watch"], accounts={"yard": {"integration": "tidewater", **account}}
+    )
+    yield await running.server("yard"), running.http, url
+    await runner.cleanup()
+
+
+async def test_the_example_keeps_the_doors_that_an_update_leaves_out(
+    yard: tuple[Server, ClientSession, str],
+) -> None:
+    server, http, url = yard
+    doors = [{"number": 2, "state": "blocked"}]
+    gate = await server.call("update_a_tidewater_gate_by_id", {"id": "g7", "doors": doors})
+    assert gate.data["doors"] == [{"number": 1, "state": "open"}, *doors]
+    async with http.get(f"{url}/_sandbox/requests") as answer:
+        requests = await answer.json()
+    assert [one["method"] for one in requests] == ["GET", "PUT"]
+    assert requests[0]["headers"]["x-tidewater-key"] == "yard-key"
+
+
+async def test_the_guides_sandbox_can_be_switched_and_reset(
+    yard: tuple[Server, ClientSession, str],
+) -> None:
+    server, http, url = yard
+    async with http.post(f"{url}/_sandbox/switches", json={"read_only": True}) as answer:
+        assert await answer.json() == {"read_only": True}
+    new = {"id": "g7", "doors": [{"number": 2}]}
+    gate = await server.call("update_a_tidewater_gate_by_id", new)
+    assert len(gate.data["doors"]) == 1
+    async with http.post(f"{url}/_sandbox/reset") as answer:
+        assert await answer.json() == {"read_only": False}
+
+
+async def test_the_guides_hooks_are_called(yard: tuple[Server, ClientSession, str]) -> None:
+    server, _, _ = yard
+    await server.call("list_all_tidewater_gates")
+    await server.call("get_single_tidewater_gate_by_id", {"id": "g8"})
+    watch = sys.modules["crossdock_local_watch"]
+    assert dict(watch.finished) == {
+        ("list_all_tidewater_gates", "ok"): 1,
+        ("get_single_tidewater_gate_by_id", "not_found"): 1,
+    }
+    assert watch.crossdock_resolve_secret("vault", "yard") is None
+
+
+PARTS = ("an expansion", "a guard", "a pager", "a question", "a scheme")
+MADE = """from crossdock.adapter import hookimpl, load_adapter
+
+from . import expansion, guard, pager, question, scheme
+
+
+@hookimpl
+def crossdock_adapters():
+    mappers = {
+        "visits.list": pager.list_visits,
+        "visits.refuse": question.refuse_visit,
+        "gates.shut": guard.shut_gate,
+    }
+    yield load_adapter(
+        __name__, mappers=mappers, auth=scheme.Session(), expand=expansion.expand
+    )
+"""
+TOML = f"""{HEAD}
+credentials.user = {{ about = "Name.", secret = false }}
+credentials.password = {{ about = "Password." }}
+settings.lanes = {{ about = "Lanes.", type = "array", default = [] }}
+resources.visits.methods.list = "GET /visits"
+resources.visits.methods.refuse = "POST /visits/{{id}}/refuse"
+resources.gates.methods.shut = "POST /gates/{{id}}/shut"
+"""
+PAGES = {
+    "gates.md": """## tidewater_gates_shut
+
+Shut every door of a gate at once, and see that it is done.
+
+```toml
+[path.id]
+type = "string"
+description = "The gate's id."
+```
+""",
+    "visits.md": """## list_all_tidewater_visits
+
+List the visits of trucks to this yard.
+
+## tidewater_visits_refuse
+
+Turn a truck away from this yard.
+
+```toml
+[path.id]
+type = "string"
+description = "The visit's id."
+```
+""",
+}
+
+
+@pytest.fixture
+async def made(tmp_path: Path, gateway: MakeGateway, provider: Provider) -> Server:
+    """An adapter made of the guide's examples, on a scripted provider."""
+    folder = tmp_path / "gateway-1" / "plugins" / "made"
+    write(folder, TOML, PAGES, MADE)
+    for module in PARTS:
+        (folder / f"{module.split()[1]}.py").write_text(example(module), encoding="utf-8")
+    account = {
+        "integration": "tidewater",
+        "settings": {"base_url": provider.url, "lanes": ["north"]},
+        "credentials": {"user": "yard-agent", "password": "yard-password-5d1c"},
+    }
+    running = await gateway(adapters=["made"], accounts={"yard": account})
+    return await running.server("yard")
+
+
+SESSION = reply({"session": "session-81b2c9"})
+
+
+async def test_the_guides_scheme_logs_in_before_the_first_request(
+    made: Server, provider: Provider
+) -> None:
+    provider.plays(SESSION, reply({"visits": [], "pages": 1}))
+    await made.call("list_all_tidewater_visits")
+    login, visits = provider.requests
+    assert (login.path, login.json["user"]) == ("/login", "yard-agent")
+    assert visits.headers["x-tidewater-session"] == "session-81b2c9"
+
+
+async def test_the_guides_pager_goes_on_to_the_last_page(made: Server, provider: Provider) -> None:
+    provider.plays(SESSION, *(reply({"visits": [{"id": n}], "pages": 2}) for n in (1, 2)))
+    first = (await made.call("list_all_tidewater_visits", {"limit": 1})).data
+    following = {"limit": 1, "next_cursor": first["next_cursor"]}
+    second = (await made.call("list_all_tidewater_visits", following)).data
+    assert [first["result"], second["result"]] == [[{"id": 1}], [{"id": 2}]]
+    assert second["next_cursor"] is None
+    assert [one.query for one in provider.requests[1:]] == ["page=1&size=1", "page=2&size=1"]
+
+
+OPEN, SHUT = ({"doors": [{"number": 3, "state": state}]} for state in ("open", "shut"))
+REFUSED = reply({"message": "jammed"}, 409)
+
+
+@pytest.mark.parametrize(
+    ("answers", "outcome"),
+    [
+        ((reply({}), reply(SHUT)), "ok"),
+        ((reply({}, 502), reply(SHUT)), "ok"),
+        ((reply({}), reply(OPEN)), "write_not_verified"),
+        ((reply({}, 502), reply(OPEN)), "write_outcome_unknown"),
+        ((reply({}), reply({}, 404)), "write_outcome_unknown"),
+        ((REFUSED,), "upstream_rejected"),
+    ],
+)
+async def test_the_guides_guard_tells_what_became_of_the_write(
+    made: Server, provider: Provider, answers: Any, outcome: str
+) -> None:
+    provider.plays(SESSION, *answers)
+    called = await made.call("tidewater_gates_shut", {"id": "g7"})
+    assert (called.error["kind"] if called.is_error else "ok") == outcome
+    assert len(provider.requests) == 1 + len(answers)
+
+
+async def test_the_guides_expansion_adds_the_accounts_own_tool(made: Server) -> None:
+    assert "tidewater_gates_north" in await made.names()
+
+
+async def test_the_guides_question_sends_nothing_where_nobody_can_be_asked(
+    made: Server, provider: Provider
+) -> None:
+    provider.plays(SESSION, reply({}))
+    called = await made.call("tidewater_visits_refuse", {"id": "v1"}, revision="2025-06-18")
+    assert called.error["kind"] == "forbidden"
+    assert provider.requests == []

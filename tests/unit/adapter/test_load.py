@@ -1,0 +1,144 @@
+"""Manifest, pages and mappers together: what becomes a tool, what is withheld, what is a mistake."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crossdock.adapter import Adapter, load_adapter
+from crossdock.errors import AdapterError
+from harness import acme
+
+Load = Callable[..., Adapter]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return acme.write(tmp_path, python="")
+
+
+@pytest.fixture
+def load(folder: Path) -> Iterator[Load]:
+    spec = importlib.util.spec_from_file_location("acme_to_load", folder / "__init__.py")
+    assert spec is not None
+    sys.modules["acme_to_load"] = importlib.util.module_from_spec(spec)
+
+    def loaded(**given: Any) -> Adapter:
+        return load_adapter("acme_to_load", **given)
+
+    yield loaded
+    del sys.modules["acme_to_load"]
+
+
+def _problems(adapter: Adapter) -> list[str]:
+    return list(adapter.toolset(adapter.defaults()).problems)
+
+
+def _edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+@pytest.mark.requirement("tools:documented:only")
+def test_an_endpoint_without_an_entry_is_withheld_with_its_place(load: Load) -> None:
+    toolset = load().toolset({})
+    assert tuple(toolset.bindings) == acme.TOOLS
+    (withheld,) = toolset.withheld
+    assert withheld.name == "list_all_acme_secrets_of_state"
+    line = acme.TOML.splitlines().index('methods.list = "GET /secrets"') + 1
+    assert withheld.source.endswith(f"acme/adapter.toml:{line}")
+    assert "docs/" in withheld.reason
+    assert toolset.problems == ()
+
+
+WRONG: dict[str, tuple[str, str, str, str, str]] = {
+    "no such tool": (
+        "docs/items.md", "## acme_items_archive", "## acme_items_archiv", "acme_items_archiv",
+        "did you mean acme_items_archive"),
+    "documented twice": (
+        "docs/labels.md", "## get_single_acme_code_by_id", "## get_single_acme_item_by_id",
+        "get_single_acme_item_by_id", "documented twice, first at"),
+    "too few words": (
+        "docs/items.md", "Read one item by the id that Acme gave it.", "Read one.",
+        "get_single_acme_item_by_id", "9 characters"),
+    "too many words": (
+        "docs/items.md", "Read one item by the id that Acme gave it.", "x" * 1201,
+        "get_single_acme_item_by_id", "1201 characters"),
+    "a path argument is missing": (
+        "docs/items.md", "```toml\n[path.id]", "```toml\n[query.id]", "", "needs [path.id]"),
+    "a path argument too many": (
+        "docs/items.md", "[body.title]\ntype = \"string\"\nminLength = 1", "[path.title]\n"
+        "type = \"string\"\nminLength = 1", "create_a_acme_item", "[path.title] has no"),
+    "a body on a GET": (
+        "docs/items.md", "[query.colour]", "[body.colour]", "list_all_acme_items", "GET sends no body"),
+    "a broken page": (
+        "docs/labels.md", "[path.id]", "[path.id", "", "docs/labels.md:6"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_mistake_in_a_page_costs_that_entry_and_is_told(
+    load: Load, folder: Path, case: str
+) -> None:
+    file, old, new, named, words = WRONG[case]
+    _edit(folder / file, old, new)
+    (problem,) = _problems(load())
+    assert words in problem
+    assert named in problem or not named
+    assert f"{file}:" in problem
+
+
+def test_a_schema_that_is_none_is_told_by_check(load: Load, folder: Path) -> None:
+    from crossdock.adapter.schema import compile_schema
+
+    _edit(folder / "docs" / "items.md", 'type = "boolean"', 'type = "bool"')
+    binding = load().toolset({}).bindings["list_all_acme_items"]
+    with pytest.raises(AdapterError, match=r"docs/items\.md:\d+: the JSON Schema is not valid"):
+        compile_schema(binding.tool.input_schema, binding.tool.source)
+
+
+@pytest.mark.parametrize("reference", ["https://evil.example/x.json", "file:///etc/passwd", "#/$defs/no"])
+def test_a_schema_never_fetches_anything(load: Load, folder: Path, reference: str) -> None:
+    from crossdock.adapter.schema import compile_schema
+
+    _edit(folder / "docs" / "items.md", "#/$defs/size", reference)
+    binding = load().toolset({}).bindings["create_a_acme_item"]
+    with pytest.raises(AdapterError):
+        compile_schema(binding.tool.input_schema, binding.tool.source)
+
+
+def test_a_name_that_is_too_long_for_clients_is_told(load: Load, folder: Path) -> None:
+    long = "a" * 50
+    toml = folder / "adapter.toml"
+    _edit(toml, "[resources.codes]", f"[resources.{long}]")
+    _edit(folder / "docs" / "labels.md", "get_single_acme_code_by_id", f"get_single_acme_{long}_by_id")
+    (problem,) = _problems(load())
+    assert "64" in problem
+
+
+def test_a_mapper_without_an_endpoint_is_told(load: Load) -> None:
+    async def nothing(call: Any, context: Any) -> Any: ...
+
+    with pytest.raises(AdapterError, match=r"'items\.updat'; did you mean items\.update\?"):
+        load(mappers={"items.updat": nothing})
+
+
+@pytest.mark.parametrize("missing", ["adapter.toml"])
+def test_a_missing_file_is_told(load: Load, folder: Path, missing: str) -> None:
+    (folder / missing).unlink()
+    with pytest.raises(AdapterError, match=r"adapter\.toml: no such file"):
+        load()
+
+
+def test_an_adapter_without_docs_has_no_tools(load: Load, folder: Path) -> None:
+    for page in (folder / "docs").iterdir():
+        page.unlink()
+    toolset = load().toolset({})
+    assert dict(toolset.bindings) == {}
+    assert len(toolset.withheld) == len(acme.TOOLS) + 1

@@ -1,0 +1,98 @@
+"""adapter.toml: what is wrong is said with file:line and the key."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from crossdock.adapter.manifest import placeholders, read_manifest
+from crossdock.errors import AdapterError
+from harness import acme
+
+GOOD = acme.TOML
+
+
+def _line(text: str, needle: str) -> int:
+    return next(n for n, line in enumerate(text.splitlines(), 1) if needle in line)
+
+
+# what is replaced, by what, where the error must point (a part of the new text), what it must say
+WRONG: dict[str, tuple[str, str, str | None, str]] = {
+    "no TOML": ("format = 1", "format = = 1", "format = = 1", "Invalid value"),
+    "a key twice": ('title = "Acme"', 'title = "A"\ntitle = "B"', 'title = "B"', "overwrite"),
+    "unknown key": ('title = "Acme"', 'title = "A"\ntitel = "A"', "titel", "unknown key `titel`"),
+    "missing key": ('title = "Acme"', "", None, "title"),
+    "wrong type": ('title = "Acme"', "title = 7", "title = 7", "title"),
+    "format of tomorrow": ("format = 1", "format = 2", "format = 2", "format 2 is unknown"),
+    "name in capitals": ('name = "acme"', 'name = "Acme"', 'name = "Acme"', "[a-z]"),
+    "name with a dash": ('name = "acme"', 'name = "ac-me"', 'name = "ac-me"', "[a-z]"),
+    "no about": ('about = "The key."', "", "[credentials.api_key]", "about"),
+    "unknown in auth": ('scheme = "api_key"', 'scheme = "api_key"\ntoken = "x"', "token =", "unknown key"),
+    "unknown in paging": ('style = "link"', 'style = "link"\npages = 1', "pages = 1", "unknown key"),
+    "unknown style": ('style = "link"', 'style = "scroll"', 'style = "scroll"', "style"),
+    "unknown in limit": ("{ default = 3, max = 50 }", "{ defalt = 3 }", "limit = {", "defalt"),
+    "no endpoint": ('"GET /items"', '"FETCH /items"', "FETCH", "not an endpoint"),
+    "no path": ('"GET /items"', '"GET items"', '"GET items"', "not an endpoint"),
+    "blank in the path": ('"GET /items"', '"GET /it ems"', "it ems", "not an endpoint"),
+    "unknown in a method": (
+        'count = { http = "POST /items/count", effect = "read" }',
+        'count = { http = "POST /items/count", efect = "read" }', "efect", "unknown key `efect`"),
+    "unknown effect": ('effect = "read"', 'effect = "reads"', 'effect = "reads"', "effect"),
+    "method in capitals": ("archive = ", "Archive = ", "Archive = ", "'Archive'"),
+    "resource in capitals": ("[resources.codes]", "[resources.Codes]", "Codes", "'Codes'"),
+    "unknown in a resource": ('tags = ["hidden"]', 'tags = ["hidden"]\nurl = "x"', "url =", "unknown key"),
+    "tags are text": ('tags = ["hidden"]', 'tags = "hidden"', 'tags = "hidden"', "tags"),
+    "no methods": ('methods.list = "GET /secrets"', "", "[resources.secrets_of_state]", "methods"),
+    "base_url as a setting": (
+        "[auth]", '[settings.base_url]\nabout = "x"\n\n[auth]', "[settings.base_url]", "exists by itself"),
+    "default of another type": (
+        "[auth]", '[settings.fast]\nabout = "x"\ntype = "boolean"\ndefault = "yes"\n\n[auth]',
+        "[settings.fast]", "not a boolean"),
+    "type of a setting": (
+        "[auth]", '[settings.fast]\nabout = "x"\ntype = "bool"\n\n[auth]', "type = \"bool\"", "type"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_mistake_is_told_with_file_line_and_key(case: str) -> None:
+    old, new, at, words = WRONG[case]
+    assert old in GOOD
+    text = GOOD.replace(old, new, 1)
+    with pytest.raises(AdapterError) as told:
+        read_manifest(text, "acme/adapter.toml")
+    message = str(told.value)
+    assert words in message
+    found = re.match(r"acme/adapter\.toml:(\d+): ", message)
+    assert found, message
+    if at is not None:
+        assert int(found.group(1)) == _line(text, at), message
+
+
+def test_without_resources_there_is_no_adapter() -> None:
+    text = GOOD.partition("[resources.items]")[0]
+    with pytest.raises(AdapterError, match=r"a\.toml:1: no \[resources"):
+        read_manifest(text, "a.toml")
+
+
+def test_what_is_right_is_read_whole() -> None:
+    manifest = read_manifest(GOOD, "acme/adapter.toml")
+    methods = {method.tool: method for method in manifest.methods}
+    assert [method.method for method in manifest.methods][:7] == [
+        "list", "get", "create", "update", "delete", "archive", "count",
+    ]  # fmt: skip
+    assert methods["acme_items_count"].effect == "read"
+    assert methods["acme_items_archive"].effect == "write"
+    assert methods["delete_a_acme_item_by_id"].effect == "destructive"
+    assert methods["update_a_acme_item_by_id"].idempotent
+    assert not methods["acme_items_archive"].idempotent
+    assert methods["list_all_acme_items"].source == f"acme/adapter.toml:{_line(GOOD, 'list = ')}"
+    code = methods["get_single_acme_code_by_id"].endpoint
+    assert (code.path, code.query, code.one) == ("/codes/", (("code", "{id}"),), True)
+    assert placeholders(code) == ("id",)
+    assert manifest.paging.limit.max == 50
+
+
+def test_a_slash_at_the_end_of_base_url_does_not_count() -> None:
+    manifest = read_manifest(GOOD.replace("example/v1", "example/v1/"), "a.toml")
+    assert manifest.base_url == "https://api.acme.example/v1"
