@@ -273,6 +273,25 @@ clients:one-url:both-eras  Clients of the newest revision and of older ones work
 clients:stdio:npx  A host that only starts processes reaches the URL through npx.
 
 # public contract, commands
+clients:bridge:both-eras  The bridge carries messages of both eras, with the headers, sessions and
+    streams of each.
+clients:bridge:refusal-told  A refusal reaches the local client as an error in the gateway's
+    words.
+clients:bridge:silent  The bridge never prints the URL or its token.
+
+# public contract, HTTP surface
+clients:connect-page:shown  A browser at the URL sees name, tools, expiry and the set-up of every
+    client.
+clients:connect-page:safe  The page holds no secret but its own URL, and runs nothing but its own
+    script.
+
+# article Malomo to Claude, connecting the server; article Rose Rocket to ChatGPT
+clients:real:every-one  Real clients of every kind list, read and write at one URL, and are refused
+    in words.
+clients:real:nginx  They do so through the nginx configuration that is shipped, which logs no
+    token.
+
+# public contract, commands
 clients:demo:one-command  crossdock demo gives a working URL for each installed adapter with a
     sandbox.
 
@@ -325,6 +344,101 @@ mcp2026:headers:match  Headers that are missing, doubled or differ from the body
 mcp2026:methods:removed  Methods that the revision removed are 404 with -32601; GET and DELETE are
     405.
 mcp2026:stateless:always  No request needs an earlier one, and no session id is made or returned.
+
+# Model Context Protocol 2025-03-26, batching
+mcp:batches:2025-03-26  A batch is answered in the revision that has batches, and refused as a whole
+    elsewhere.
+
+# Model Context Protocol, Streamable HTTP, sending messages
+mcp:streams:json-first  An answer is JSON until something must be said before it; then it is an event
+    stream.
+mcp:streams:quiet  A stream that is silent for long says that it is there.
+mcp:streams:end-with-server  Streams end when their server or URL is revoked, replaced or expired.
+
+# Model Context Protocol, progress
+mcp:progress:forwards  Progress is told to who asked for it, and its value only rises.
+
+# Model Context Protocol, logging
+mcp:logging:wanted-only  Log messages go to who wants them, from the wanted level upwards.
+
+# Model Context Protocol, tools, content
+mcp:content:projected  Content that a revision does not know becomes words; bad content is the
+    adapter's fault.
+
+# Model Context Protocol 2025-03-26 to 2025-11-25, sessions
+mcp:sessions:optional  initialize gives a session, no error does, and nothing needs it.
+mcp:sessions:signed  A session that was changed, invented or is another server's is 404.
+mcp:sessions:ended  A session ends with DELETE or in time; it is 404 afterwards.
+
+# Model Context Protocol 2025-03-26 to 2025-11-25, resumability
+mcp:resume:last-event-id  The rest of a broken stream is fetched with Last-Event-ID while the call goes
+    on.
+mcp:resume:own-only  A stream can be resumed by its own session alone.
+mcp:resume:bounded  What is kept for clients that come back is bounded in number, size and time.
+
+# Model Context Protocol 2024-11-05 to 2025-11-25, cancellation
+mcp:cancel:notification  A cancelled call stops and gets no answer; a write that was sent goes on.
+
+# Model Context Protocol 2026-07-28, cancellation
+mcp2026:cancel:disconnect  Hanging up cancels a call; so it does in older revisions where nothing can be
+    resumed.
+
+# Model Context Protocol, tools, list changed
+mcp:list-changed:told  Who listens is told when the list of tools is another one.
+
+# Model Context Protocol 2026-07-28, subscriptions
+mcp2026:listen:acknowledged  A subscription is acknowledged with what is honoured, and hears of nothing
+    else.
+
+# Model Context Protocol 2024-11-05, HTTP with SSE
+mcp:sse:same-url  The oldest transport works at the same URL and at its customary paths.
+mcp:sse:refusals  What the oldest transport cannot take is refused with a status of its own.
+
+# Model Context Protocol 2025-06-18 and 2025-11-25, elicitation
+mcp:ask:elicitation  A human is asked on the stream of the call, and only the asked client answers.
+mcp:ask:cannot  Where a client cannot be asked, the call is refused in words and nothing is sent.
+
+# Model Context Protocol 2026-07-28, multi round-trip requests
+mcp2026:ask:input-required  A question is the result of the call, which comes again with the answer.
+mcp2026:ask:state  A state is signed, of one call, ends in time and lets a write go on once.
+
+# Model Context Protocol 2026-07-28, custom headers
+mcp2026:headers:param  Headers that repeat arguments say what the arguments say.
+
+# public contract, admin API
+account:credentials:write-only  A credential goes in, is sealed, and is never shown again.
+account:fields:named  What an adapter's account cannot have is refused by the name of its field.
+account:status:needs-reauth  An account whose credentials the provider refuses says so until they
+    work again.
+account:config:read-only  Accounts of config.toml are shown, and changed only there.
+roles:table:enforced  Every admin route asks for the role that the contract gives it, and no other
+    route exists.
+server:rotate:overlap  A rotated server has a new URL; the old one ends at once, or after the
+    overlap that was asked for.
+server:upgrade:pending  Tools that an upgrade of the adapter brings wait until they are accepted.
+server:networks:bound  A server with allowed_ips is used from those networks only.
+server:discovery:three-tools  With discovery three tools search for, describe and run the others,
+    within the filters.
+admin:openapi:true  The OpenAPI document describes every admin route and what it answers.
+admin:storage:told  When the store cannot be written, admin requests say so and calls go on.
+
+# public contract, commands
+cli:verbs:complete  The commands do what the admin API does, with the exit codes of the contract.
+cli:doctor:remedy  The doctor names what is wrong and what to do.
+audit:lines:no-content  The call log says who did what and how it ended, and no word of what was
+    said.
+
+# issue 4, done when
+keys:rotate:online  Keys are rotated while calls and changes go on, and no URL ends by it.
+store:kill:nothing-lost  What was acknowledged survives kill -9 at any moment.
+
+# public contract, admin API
+server:confirm:destructive  A server with confirm asks a human before something is destroyed.
+
+# the reference servers, as they were probed
+mcp:peers:deviations  Where the reference servers deviate, the better behaviour is ours.
+mcp:peers:conformance  The official suite fails in nothing but what a gateway of tools does not
+    declare.
 
 # Model Context Protocol 2026-07-28, results
 mcp2026:results:marked  Every result carries resultType, lists carry ttlMs and cacheScope.

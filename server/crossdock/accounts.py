@@ -67,12 +67,17 @@ class Accounts:
         return tuple(self._open.values())
 
     def open_configured(
-        self, configured: Mapping[str, AccountSettings], resolve: Callable[[str, str], str]
+        self,
+        configured: Mapping[str, AccountSettings],
+        resolve: Callable[[str, str], str],
+        *,
+        lenient: bool = False,
     ) -> None:
         """Open the accounts of config.toml; `resolve(reference, key)` blocks.
 
         Raises ConfigError for a wrong account. One whose adapter is not loaded is set aside:
-        a broken plugin must not stop the others.
+        a broken plugin must not stop the others. So is, where `lenient`, one whose secrets are
+        not at hand: a command that needs none of them must not ask for them.
         """
         self.configured = configured
         for account_id, given in configured.items():
@@ -86,10 +91,16 @@ class Accounts:
             place = f"accounts.{account_id}"
             check_account(adapter.manifest, given.settings, given.credentials, place)
             check_tools(adapter, given.settings, place)
-            secrets = {
-                field: resolve(reference, f"{place}.credentials.{field}")
-                for field, reference in given.credentials.items()
-            }
+            try:
+                secrets = {
+                    field: resolve(reference, f"{place}.credentials.{field}")
+                    for field, reference in given.credentials.items()
+                }
+            except ConfigError as error:
+                if not lenient:
+                    raise
+                self.set_aside(account_id, str(error).rstrip("."))
+                continue
             self.put(
                 Account(
                     id=account_id,

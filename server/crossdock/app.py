@@ -47,16 +47,17 @@ def build(gateway: Gateway) -> web.Application:
     app[keys.outliving] = set()
     app[legacy_sse.streams_key] = {}
     app.on_shutdown.append(_hang_up)
+    # The router tries paths in this order, and nearly every request is for the first.
+    for path in ("/mcp/{token}", "/mcp", "/mcp/{token}/"):
+        app.router.add_post(path, streamable.post)
+        app.router.add_get(path, connect.in_browsers(listening.get), allow_head=False)
+        app.router.add_delete(path, listening.delete)
+        app.router.add_route("OPTIONS", path, streamable.options)
     for path in ("/mcp", "/mcp/{token}"):
         app.router.add_get(f"{path}/sse", legacy_sse.get, allow_head=False)
         app.router.add_post(f"{path}/messages", legacy_sse.post)
         for part in ("sse", "messages"):
             app.router.add_route("OPTIONS", f"{path}/{part}", streamable.options)
-    for path in ("/mcp", "/mcp/{token}", "/mcp/{token}/"):
-        app.router.add_post(path, streamable.post)
-        app.router.add_get(path, connect.in_browsers(listening.get), allow_head=False)
-        app.router.add_delete(path, listening.delete)
-        app.router.add_route("OPTIONS", path, streamable.options)
     app.router.add_get("/healthz", health.healthz)
     app.router.add_get("/readyz", health.readyz)
     app.router.add_get("/metrics", numbers.metrics)

@@ -170,9 +170,7 @@ class Calls:
         outcome = "internal"
         try:
             call = split(bound.binding, arguments, self._opener(grant, tool))
-            context = CallContext(
-                self._connection(bound.account, bound.adapter), measured, client
-            )
+            context = CallContext(self._connection(bound.account, bound.adapter), measured, client)
             if tool.confirm is not None and grant.scope.confirm == "destructive":
                 await confirmed(bound.binding, call, client)
             result = await self._mapped(bound, call, context)
@@ -190,9 +188,7 @@ class Calls:
             self._finish(grant, bound, client.request_id, outcome, seconds, measured)
 
     def _opener(self, grant: Grant, tool: Tool) -> OpenCursor:
-        return lambda cursor, chosen: self._cursors.open(
-            cursor, grant.server_id, tool.name, chosen
-        )
+        return lambda cursor, chosen: self._cursors.open(cursor, grant.server_id, tool.name, chosen)
 
     def _connection(self, account: Account, adapter: Adapter) -> Connection:
         found = self._connections.get(account.id)
@@ -210,15 +206,13 @@ class Calls:
 
     async def _mapped(self, bound: Bound, call: Call, context: CallContext) -> Outcome:
         tool = bound.binding.tool
-        limit = (
-            self._limits.read_seconds if tool.effect == "read" else self._limits.write_seconds
-        )
+        limit = self._limits.read_seconds if tool.effect == "read" else self._limits.write_seconds
         try:
             async with asyncio.timeout(limit) as deadline:
                 context.deadline, context.reads = deadline, tool.effect == "read"
                 outcome = await bound.binding.mapper(call, context)
         except TimeoutError:
-            raise _too_late(context, limit) from None
+            raise _too_late(tool, context, limit) from None
         except UpstreamFailure as failure:
             raise _honest(failure, tool, context) from None
         except CrossdockError:
@@ -237,9 +231,7 @@ class Calls:
 
     # --- the answer --------------------------------------------------------------------------
 
-    def _answer(
-        self, grant: Grant, call: Call, outcome: Outcome
-    ) -> Answer:
+    def _answer(self, grant: Grant, call: Call, outcome: Outcome) -> Answer:
         tool = call.tool
         if tool.method == "list":
             cursor = None
@@ -300,8 +292,8 @@ class Calls:
         self._finished(event)
 
 
-def _too_late(context: CallContext, limit: float) -> ToolFailure:
-    if context.measured.wrote:
+def _too_late(tool: Tool, context: CallContext, limit: float) -> ToolFailure:
+    if tool.effect != "read" and context.measured.wrote:
         return WriteOutcomeUnknown(f"The call was ended after {limit:g} s. {_CHECK}")
     return UpstreamFailure(
         "upstream_timeout", f"The call was ended after {limit:g} s.", retryable=True

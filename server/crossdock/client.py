@@ -6,7 +6,7 @@ What goes wrong is told in the gateway's own words where it has any, and never w
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Self
 
 import aiohttp
 import msgspec
@@ -14,8 +14,8 @@ import msgspec
 from crossdock import __version__
 from crossdock.errors import CrossdockError
 from crossdock.events import Event, read_events
-from crossdock.request_headers import VERSION_KEY, Mirrored
 from crossdock.model import Struct
+from crossdock.request_headers import VERSION_KEY, Mirrored
 
 REVISION = "2026-07-28"
 UNREACHABLE = 50301
@@ -58,7 +58,7 @@ class Client:
         self._mirrored = Mirrored()
         self._count = 0
 
-    async def __aenter__(self) -> Client:
+    async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=120))
         return self
 

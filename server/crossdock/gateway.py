@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from crossdock.access.gate import Access, Caller, Gate
+from crossdock.access.gate import Gate
 from crossdock.accounts import Accounts
 from crossdock.audit import AuditLog
 from crossdock.calls import Calls
@@ -17,9 +17,10 @@ from crossdock.control import Control
 from crossdock.cursors import Cursors
 from crossdock.discovery import Discovery
 from crossdock.errors import CrossdockError, StoreError
+from crossdock.following import Following
 from crossdock.log import logger, redactor
 from crossdock.metrics import Metrics
-from crossdock.model import Account, CallEvent, Grant
+from crossdock.model import CallEvent
 from crossdock.plugins import Plugins, load_plugins
 from crossdock.protocol.dispatch import Dispatcher
 from crossdock.protocol.listening import Listeners
@@ -27,14 +28,12 @@ from crossdock.protocol.sessions import Sessions
 from crossdock.protocol.states import States
 from crossdock.protocol.streams import StreamLimits, Streams
 from crossdock.secrets import MasterKey, resolve_secret
-from crossdock.store import Grants, Store, StoredAccount, utc_now
+from crossdock.store import Store, utc_now
 from crossdock.upstream import Upstream, UpstreamLimits
 
 _LOOK_SECONDS = 0.25  # how often another process's writes are looked for
-_SETTLE_ROUNDS = 4
-_TIDY_ROUNDS = 20
+_TIDY_ROUNDS = 4
 _FORGET_ROUNDS = 14_400
-_PAGE = 500
 log = logger(__name__)
 
 
@@ -107,11 +106,19 @@ class Gateway:
             self.listeners,
             limits.ask_seconds,
         )
+        self.following = Following(
+            store,
+            self.gate,
+            self.accounts,
+            plugins.adapters,
+            settings.accounts,
+            self.listeners.changed,
+        )
         self.control = Control(
             store,
             self.catalog,
             self.accounts,
-            self.changed,
+            self.following.changed,
             self.calls.verify,
             self.audit.note,
             self.allow_private,
@@ -119,12 +126,7 @@ class Gateway:
         )
         self._clock = clock
         self._watching: asyncio.Task[None] | None = None
-        self._stored: set[str] = set()
         self._refusals: dict[str, bool] = {}
-        self._reloading = asyncio.Lock()
-        self._wanted = self._done = 0
-        self._stale = False
-        self._opened = 0
         self._adopted: object = None
         self._generations: object = None
         self.unready: list[str] = []
@@ -155,7 +157,7 @@ class Gateway:
             )
             await store.unlock(master)
             gateway = cls(settings, plugins, store, clock)
-            await gateway._open_accounts()
+            await gateway._open_accounts(serving=serving)
             await gateway.reload()
             await gateway.upstream.start()
         except BaseException:
@@ -163,13 +165,15 @@ class Gateway:
             raise
         return gateway
 
-    async def _open_accounts(self) -> None:
+    async def _open_accounts(self, *, serving: bool) -> None:
         def resolve(value: str, where: str) -> str:
             return resolve_secret(value, where, self.plugins.resolve_secret).reveal()
 
         configured = self.settings.accounts
-        await asyncio.to_thread(self.accounts.open_configured, configured, resolve)
-        if self.settings.admin.token:
+        await asyncio.to_thread(
+            self.accounts.open_configured, configured, resolve, lenient=not serving
+        )
+        if self.settings.admin.token and serving:
             token = await asyncio.to_thread(resolve, self.settings.admin.token, "admin.token")
             self.accept_admin(token)
 
@@ -217,13 +221,13 @@ class Gateway:
     async def _look(self, rounds: int) -> None:
         if self.listeners:
             self._look_at_pages()
-        if await self.store.changes():
+        if await self.store.changes() or self.following.behind:
             await self.reload()
-        if rounds % _SETTLE_ROUNDS == 0:
-            await self.settle()
         if rounds % _TIDY_ROUNDS == 0:
-            if (await self.store.expire()).servers:
-                await self.changed()
+            await self.settle()
+            if gone := (await self.store.expire()).servers:
+                self.gate.expire({stub.token_hash: stub.expired_at for stub in gone})
+                self.listeners.changed()
             await self._adopt()
         if rounds % _FORGET_ROUNDS == 0:
             kept = timedelta(days=self.settings.limits.audit_days)
@@ -247,7 +251,7 @@ class Gateway:
 
     async def _adopt(self) -> None:
         adapters = [(one.version, one.generation) for one in self.plugins.adapters.values()]
-        seen = (adapters, self._opened)
+        seen = (adapters, self.following.opened)
         if seen != self._adopted:
             await self.control.adopt_tools()
             self._adopted = seen
@@ -263,79 +267,4 @@ class Gateway:
 
     async def reload(self) -> None:
         """Read accounts and grants from the store; in force with the next request."""
-        await self.changed(accounts=True)
-
-    async def changed(self, *, accounts: bool = False) -> None:
-        """Read what changed from the store: grants, and accounts where they did.
-
-        Many writers at once share a reading that began after their writes.
-        """
-        self._wanted += 1
-        mine = self._wanted
-        self._stale |= accounts
-        async with self._reloading:
-            if self._done >= mine:
-                return
-            until, stale, self._stale = self._wanted, self._stale, False
-            try:
-                if stale:
-                    await self._reload_accounts()
-                self.gate.learn(_access(await self.store.load_grants()))
-                self.listeners.changed()
-            except BaseException:
-                self._stale |= stale
-                raise
-            self._done = until
-
-    async def _reload_accounts(self) -> None:
-        seen: set[str] = set()
-        fresh: list[Account] = []
-        cursor: str | None = None
-        while True:
-            page = await self.store.accounts.list(limit=_PAGE, cursor=cursor)
-            for stored in page.items:
-                if stored.id in self.settings.accounts:
-                    continue  # moved to config.toml, which wins
-                seen.add(stored.id)
-                known = self.accounts.find(stored.id)
-                if why := self._unusable(stored):
-                    self.accounts.set_aside(stored.id, why)
-                elif known is None or known.version != stored.version:
-                    fresh.append(stored.account())
-                self.accounts.note_refusal(stored.id, stored.status == "needs_reauth")
-            cursor = page.next_cursor
-            if cursor is None:
-                break
-        self.accounts.put(*fresh)
-        self._opened += len(fresh)
-        for gone in self._stored - seen:
-            self.accounts.drop(gone)
-        self._stored = seen
-
-    def _unusable(self, stored: StoredAccount) -> str:
-        if stored.integration not in self.plugins.adapters:
-            return f"the adapter {stored.integration!r} is not loaded"
-        if stored.unreadable:
-            names = ", ".join(stored.unreadable)
-            return f"its sealed credentials cannot be read ({names}); set them again"
-        return ""
-
-
-def _access(grants: Grants) -> Access:
-    known: dict[bytes, tuple[Grant, datetime | None]] = {}
-    for server in grants.servers:
-        grant = server.grant()
-        known[server.token_hash] = (grant, None)
-        if server.previous_token_hash is not None:
-            known[server.previous_token_hash] = (grant, server.previous_expires_at)
-    return Access(
-        grants=known,
-        expired={stub.token_hash: stub.expired_at for stub in grants.stubs},
-        callers={
-            token.token_hash: Caller(
-                id=token.id, name=token.name, role=token.role, expires_at=token.expires_at
-            )
-            for token in grants.api_tokens
-        },
-    )
-
+        await self.following.reload()

@@ -14,9 +14,7 @@ Where = Literal["path", "query", "body", "mapper", "limit", "cursor"]
 ToolExposure = Literal["all", "discovery"]
 ResultFormat = Literal["text", "structured", "both"]
 Confirm = Literal["none", "destructive"]
-LogLevel = Literal[
-    "debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"
-]
+LogLevel = Literal["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"]
 
 
 class Struct(msgspec.Struct, frozen=True):

@@ -11,6 +11,7 @@ import importlib.util
 import os
 import stat
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -156,11 +157,13 @@ class Plugins:
 
     def _broken(self, name: str, source: str, version: str, error: BaseException) -> None:
         told = isinstance(error, CrossdockError)
-        text = str(error) if told else f"{type(error).__name__}: {error}"
+        text = str(error) if told else f"{type(error).__name__}: {error}{_place(error)}"
         known = self._records.get(name)
         key = name if known is None or known.source == source else f"{name} ({source})"
         self._records[key] = PluginRecord(name=name, source=source, version=version, error=text)
-        log.error("plugin.broken", plugin=name, source=source, error=text, exc_info=not told and error)
+        log.error("plugin.broken", plugin=name, source=source, error=text)
+        if not told:
+            log.debug("plugin.traceback", plugin=name, exc_info=error)
         if self._settings.strict:
             raise PluginError(f"plugin {name} ({source}): {text}") from error
 
@@ -190,6 +193,13 @@ def _listed(given: object) -> list[object]:
     if not isinstance(given, Iterable):
         raise PluginError(f"crossdock_adapters gave {type(given).__name__}; yield adapters")
     return list(given)
+
+
+def _place(error: BaseException) -> str:
+    """Return where it was raised, so that a sentence will do and the traceback is for debugging."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if not frame.filename.startswith("<frozen ")]
+    return f" ({Path(own[-1].filename).name}:{own[-1].lineno})" if own else ""
 
 
 def _import(name: str, entry: Path) -> ModuleType:

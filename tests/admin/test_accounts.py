@@ -35,6 +35,7 @@ async def created(running: Running, shop: str, **changes: Any) -> dict[str, Any]
     return answer
 
 
+@pytest.mark.requirement("account:credentials:write-only")
 async def test_a_created_account_shows_that_its_credential_is_set_and_how_it_ends(
     running: Running, shop: str
 ) -> None:
@@ -108,6 +109,7 @@ async def test_an_account_of_the_store_can_be_used_at_once(running: Running, sho
         ({"integration": "malomo", "name": "x", "credentials": "k"}, "credentials"),
     ],
 )
+@pytest.mark.requirement("account:fields:named")
 async def test_what_an_adapter_cannot_use_is_refused_by_the_name_of_its_field(
     running: Running, body: dict[str, Any], field: str
 ) -> None:
@@ -245,6 +247,7 @@ async def test_a_list_refuses_what_it_does_not_know(running: Running, query: str
     assert response.json["details"]["field"] == query.partition("=")[0]
 
 
+@pytest.mark.requirement("account:config:read-only")
 async def test_an_account_of_config_toml_is_shown_and_changed_only_there(
     running: Running,
 ) -> None:
@@ -305,6 +308,7 @@ async def test_an_account_of_an_adapter_without_a_verification_call_cannot_be_te
     assert response.json["error"] == "not_verifiable"
 
 
+@pytest.mark.requirement("account:status:needs-reauth")
 async def test_a_refused_test_marks_the_account_and_new_credentials_clear_it(
     malomo: Malomo, shop: str
 ) -> None:
@@ -319,6 +323,7 @@ async def test_a_refused_test_marks_the_account_and_new_credentials_clear_it(
     assert (await running.request("GET", path)).json["status"] == "active"
 
 
+@pytest.mark.requirement("account:status:needs-reauth")
 async def test_a_call_that_the_provider_refuses_marks_the_account_and_a_good_one_clears_it(
     gateway: MakeGateway, acme_folder: object, provider: Provider
 ) -> None:

@@ -25,6 +25,7 @@ async def behind_proxy(gateway: MakeGateway, acme_folder: object, provider: Prov
     )
 
 
+@pytest.mark.requirement("server:networks:bound")
 async def test_a_server_answers_inside_its_networks_and_refuses_elsewhere(
     running: Running,
 ) -> None:
@@ -61,6 +62,7 @@ async def test_without_trusted_proxies_forwarded_addresses_count_for_nothing(
         (None, 403),
     ],
 )
+@pytest.mark.requirement("server:networks:bound")
 async def test_behind_a_proxy_the_last_address_that_is_none_of_ours_counts(
     behind_proxy: Running, forwarded: str | None, status: int
 ) -> None:

@@ -21,6 +21,7 @@ async def lines(running: Running, which: AuditFilter | None = None) -> list[Audi
     return list(reversed(page.items))
 
 
+@pytest.mark.requirement("audit:lines:no-content")
 async def test_every_verb_of_an_operator_is_written_down_with_who_and_what(
     malomo: Malomo, shop: str
 ) -> None:
@@ -85,6 +86,7 @@ async def test_what_was_refused_is_written_down_without_what_was_sent(malomo: Ma
     ]
 
 
+@pytest.mark.requirement("audit:lines:no-content")
 async def test_every_call_is_written_down_with_its_outcome_and_no_argument(
     acme_gateway: Running, provider: Provider
 ) -> None:

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from harness.canaries import Canaries
 
 from crossdock.access.tokens import PATTERN
 from crossdock.cli import main
-from harness.canaries import Canaries
 
 KEY = "sk_sandbox_of_the_cli_7d2"
 CONFIG = """
@@ -158,6 +158,7 @@ def test_an_account_that_cannot_be_reached_fails_its_test(run: Run) -> None:
 # --- servers ---------------------------------------------------------------------------------
 
 
+@pytest.mark.requirement("cli:verbs:complete")
 def test_a_server_goes_its_way_from_create_to_revoke(run: Run) -> None:
     made = run(
         "server", "create", "shop", "--name", "Agent", "--methods", "read,create", "--tags",
@@ -226,6 +227,7 @@ def test_a_server_goes_its_way_from_create_to_revoke(run: Run) -> None:
         (("server", "lst"), 2, "lst"),
     ],
 )
+@pytest.mark.requirement("cli:verbs:complete")
 def test_what_cannot_be_done_is_said_in_one_sentence_with_the_right_exit_code(
     run: Run, words: tuple[str, ...], code: int, told: str
 ) -> None:
@@ -311,11 +313,10 @@ def test_the_tables_are_upgraded_and_their_version_is_shown(run: Run, tmp_path: 
 
 def findings(run: Run, *words: str) -> tuple[int, dict[str, tuple[str, str]]]:
     done = run("doctor", "--json", *words)
-    return done.code, {
-        one["what"]: (one["state"], one["message"]) for one in json.loads(done.out)
-    }
+    return done.code, {one["what"]: (one["state"], one["message"]) for one in json.loads(done.out)}
 
 
+@pytest.mark.requirement("cli:doctor:remedy")
 def test_the_doctor_finds_what_is_wrong_and_names_the_remedy(run: Run, tmp_path: Path) -> None:
     code, found = findings(run)
     assert code == 1
@@ -337,9 +338,7 @@ def test_the_doctor_finds_what_is_wrong_and_names_the_remedy(run: Run, tmp_path:
     assert "did you mean `port`" in found["configuration"][1]
 
 
-def test_the_doctor_names_a_wrong_master_key_and_a_broken_plugin(
-    run: Run, tmp_path: Path
-) -> None:
+def test_the_doctor_names_a_wrong_master_key_and_a_broken_plugin(run: Run, tmp_path: Path) -> None:
     account(run)
     (tmp_path / "plugins").mkdir()
     (tmp_path / "plugins" / "bad.py").write_text("raise RuntimeError('broken by hand')")
@@ -353,6 +352,20 @@ def test_the_doctor_names_a_wrong_master_key_and_a_broken_plugin(
     code, found = findings(run, "--offline")
     assert found["store and keys"][0] == "fail"
     assert "master.key" in found["store and keys"][1]
+
+
+def test_commands_do_without_secrets_that_only_the_gateway_needs(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = f'{CONFIG}\n[admin]\ntoken = "env:ADMIN_TOKEN"\n'
+    (tmp_path / "config.toml").write_text(text, encoding="utf-8")
+    monkeypatch.delenv("SHOP_KEY")
+    assert run("token", "create", "--name", "me", "--role", "owner").code == 0
+    assert run("audit").code == 0
+    assert "SHOP_KEY is not set" in run("account", "show", "shop", "--json").json["problem"]
+    _, found = findings(run)
+    assert found["shop"][0] == found["admin.token"][0] == "fail"
+    assert "ADMIN_TOKEN" in found["admin.token"][1]
 
 
 def test_the_doctor_does_not_make_a_store(run: Run, tmp_path: Path) -> None:

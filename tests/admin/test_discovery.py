@@ -21,6 +21,7 @@ async def server(acme_gateway: Running) -> Server:
 
 
 @pytest.mark.parametrize("revision", REVISIONS)
+@pytest.mark.requirement("server:discovery:three-tools")
 async def test_three_tools_are_listed_and_no_other(server: Server, revision: str) -> None:
     assert await server.names(revision) == THREE
 
@@ -154,6 +155,7 @@ async def test_a_real_name_is_unknown_here_and_the_error_points_at_the_search(
     assert provider.requests == []
 
 
+@pytest.mark.requirement("server:discovery:three-tools")
 async def test_filters_bind_and_hidden_tools_are_like_unknown_ones(
     acme_gateway: Running, provider: Provider
 ) -> None:

@@ -57,6 +57,7 @@ async def pending(running: Running, server: Server) -> Any:
     return (await running.request("GET", path_of(server))).json["pending_tools"]
 
 
+@pytest.mark.requirement("server:upgrade:pending")
 async def test_new_tools_of_an_upgrade_are_neither_listed_nor_run_until_accepted(
     running: Running, acme_folder: Path, provider: Provider
 ) -> None:

@@ -56,6 +56,7 @@ def test_the_table_of_routes_is_what_the_contract_says() -> None:
     }
 
 
+@pytest.mark.requirement("roles:table:enforced")
 async def test_nothing_is_routed_besides_the_table_and_what_is_open_to_all(
     malomo_gateway: Running,
 ) -> None:
@@ -89,6 +90,7 @@ def filled(path: str, server_id: str) -> str:
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda r: f"{r.verb} {r.paths[0]}")
+@pytest.mark.requirement("roles:table:enforced")
 async def test_each_role_passes_where_its_rank_allows_and_nowhere_else(
     malomo_gateway: Running, tokens: dict[Role, str], route: Route
 ) -> None:

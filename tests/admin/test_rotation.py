@@ -32,6 +32,7 @@ async def rotated(running: Running, server: Server, body: Any = None) -> Server:
     return Server(made, running.http, made["url"], running.canaries)
 
 
+@pytest.mark.requirement("server:rotate:overlap")
 async def test_without_an_overlap_the_old_url_ends_at_once(running: Running) -> None:
     old = await running.server()
     for body in (None, {}, {"overlap_seconds": 0}):
@@ -43,6 +44,7 @@ async def test_without_an_overlap_the_old_url_ends_at_once(running: Running) -> 
         old = new
 
 
+@pytest.mark.requirement("server:rotate:overlap")
 async def test_with_an_overlap_both_urls_are_good_until_it_is_over(
     running: Running, clock: Clock
 ) -> None:
@@ -99,11 +101,12 @@ async def test_a_rotation_with_an_overlap_fails_no_call_under_load(running: Runn
     assert calls > 20
 
 
+@pytest.mark.requirement("keys:rotate:online")
 async def test_a_rotation_of_the_data_keys_fails_no_call_and_no_admin_request(
     running: Running, provider: Provider
 ) -> None:
     ids = []
-    for number in range(20):
+    for number in range(8):
         body = {
             "integration": "acme",
             "name": f"Shop {number}",

@@ -2,7 +2,7 @@
 
 It runs inside the client's own environment, so it knows nothing of crossdock. From stdin it takes
 one JSON object: `url`, `steps`, and if wanted `mode` (auto, legacy, or a revision to insist on),
-`transport` (http, sse) and `headers`. To stdout it writes one line of JSON for connecting and one
+`transport` (http, sse, stdio), `headers`, and for stdio `command`, a list, with `environment`. To stdout it writes one line of JSON for connecting and one
 for each step:
 
     {"op": "connect", "client": …, "protocol": "2026-07-28", "server": {…}, "seconds": …}
@@ -88,6 +88,9 @@ async def connected(order: dict[str, Any]) -> Any:
     url, headers = order["url"], order.get("headers") or {}
     mode, sse = order.get("mode", "auto"), order.get("transport", "http") == "sse"
     async with AsyncExitStack() as stack:
+        if order.get("transport") == "stdio":
+            yield await _connect_program(stack, order, mode)
+            return
         if LIBRARY.startswith("fastmcp"):
             yield await _connect_fastmcp(stack, url, headers, mode, sse)
         elif LIBRARY.startswith("mcp 1."):
@@ -142,6 +145,33 @@ async def _connect_mcp2(
         transport = streamable_http_client(url, http_client=http)
     client = await stack.enter_async_context(Client(transport, mode=mode))
     return Connection(client, client.protocol_version, client.server_info)
+
+
+async def _connect_program(stack: AsyncExitStack, order: dict[str, Any], mode: str) -> Connection:
+    program, *arguments = order["command"]
+    environment = order.get("environment") or {}
+    if LIBRARY.startswith("fastmcp"):
+        from fastmcp import Client
+        from fastmcp.client.transports import StdioTransport
+
+        transport = StdioTransport(program, arguments, env=environment)
+        client = await stack.enter_async_context(Client(transport, mode=mode))
+        return Connection(client, client.protocol_version, client.server_info)
+    from mcp import StdioServerParameters
+    from mcp.client.stdio import stdio_client
+
+    parameters = StdioServerParameters(command=program, args=arguments, env=environment)
+    if LIBRARY.startswith("mcp 1."):
+        from mcp import ClientSession
+
+        streams = await stack.enter_async_context(stdio_client(parameters))
+        session = await stack.enter_async_context(ClientSession(streams[0], streams[1]))
+        hello = await session.initialize()
+        return Connection(session, hello.protocolVersion, hello.serverInfo)
+    from mcp import Client as Client2
+
+    client2 = await stack.enter_async_context(Client2(stdio_client(parameters), mode=mode))
+    return Connection(client2, client2.protocol_version, client2.server_info)
 
 
 async def run(order: dict[str, Any]) -> None:

@@ -18,16 +18,29 @@ const library = `${name} ${version}`;
 
 function load() {
   if (kind === "client2") {
-    return require("@modelcontextprotocol/client");
+    return {
+      ...require("@modelcontextprotocol/client"),
+      ...require("@modelcontextprotocol/client/stdio"),
+    };
   }
   return {
     ...require("@modelcontextprotocol/sdk/client/index.js"),
     ...require("@modelcontextprotocol/sdk/client/streamableHttp.js"),
     ...require("@modelcontextprotocol/sdk/client/sse.js"),
+    ...require("@modelcontextprotocol/sdk/client/stdio.js"),
   };
 }
 
-const { Client, StreamableHTTPClientTransport, SSEClientTransport } = load();
+const { Client, StreamableHTTPClientTransport, SSEClientTransport, StdioClientTransport } = load();
+
+function makeTransport(order) {
+  if (order.transport === "stdio") {
+    const [command, ...args] = order.command;
+    return new StdioClientTransport({ command, args, env: order.environment ?? {} });
+  }
+  const Transport = order.transport === "sse" ? SSEClientTransport : StreamableHTTPClientTransport;
+  return new Transport(new URL(order.url), { requestInit: { headers: order.headers ?? {} } });
+}
 
 async function connect(order) {
   const mode = order.mode ?? "auto";
@@ -37,10 +50,7 @@ async function connect(order) {
   } else if (!["auto", "legacy"].includes(mode)) {
     throw new Error(`sdk 1.x cannot insist on ${mode}`);
   }
-  const Transport = order.transport === "sse" ? SSEClientTransport : StreamableHTTPClientTransport;
-  const transport = new Transport(new URL(order.url), {
-    requestInit: { headers: order.headers ?? {} },
-  });
+  const transport = makeTransport(order);
   const client = new Client({ name: `crossdock-tests-${kind}`, version: "1" }, options);
   await within(SECONDS_TO_CONNECT, client.connect(transport));
   const protocol =

@@ -113,12 +113,15 @@ async def drive(
     mode: str = "auto",
     transport: str = "http",
     headers: Mapping[str, str] | None = None,
+    program: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
     timeout: float = 60,
 ) -> list[dict[str, Any]]:
     """Let a client run the steps at a URL and return one answer for connecting and one per step.
 
-    `mode` is auto, legacy or a revision to insist on; `transport` is http or sse. What each step
-    takes and answers stands in drive_mcp.py.
+    `mode` is auto, legacy or a revision to insist on; `transport` is http, sse, or stdio, which
+    starts `program` with `environment` instead. What each step takes and answers stands in
+    drive_mcp.py.
     """
     command = await asyncio.to_thread(driver, client)
     order = {
@@ -127,6 +130,8 @@ async def drive(
         "mode": mode,
         "transport": transport,
         "headers": dict(headers or {}),
+        "command": list(program),
+        "environment": {**_quiet_environment(), **(environment or {})},
     }
     process = await asyncio.create_subprocess_exec(
         *command,

@@ -8,50 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from types import ModuleType
 from typing import Any
 
 import pytest
 from aiohttp import web
-from clients import environments
-
-from crossdock.web.bundles import ASSETS
-from harness import far_side, stdio
-from harness.far_side import TOKEN, FarSide, event, result, stream
+from e2e.conftest import Bridge
+from harness.far_side import FarSide, event, result, stream
 from harness.malomo import Malomo
 from harness.stdio import Host
 
 pytestmark = pytest.mark.e2e
-Bridge = Callable[..., AbstractAsyncContextManager[Host]]
 HELLO = {"protocolVersion": "2025-11-25", "capabilities": {}, "serverInfo": {"name": "far"}}
-
-
-@pytest.fixture(params=["python", "node"])
-def bridge(request: pytest.FixtureRequest, clients: ModuleType) -> Bridge:
-    """Start the bridge: `async with bridge(url, "--header", …) as host`."""
-    if request.param == "python":
-        command = [sys.executable, "-m", "crossdock", "connect"]
-    else:
-        command = [str(environments.node()), str(ASSETS / "connect.mjs")]
-
-    def start(url: str, *options: str, **environment: str) -> AbstractAsyncContextManager[Host]:
-        return stdio.started(
-            [*command, *options],
-            {"CROSSDOCK_URL": url, **environment},
-            secret=url.rpartition("/")[2],
-        )
-
-    return start
-
-
-@pytest.fixture
-async def far() -> AsyncIterator[FarSide]:
-    async with far_side.listening() as side:
-        yield side
 
 
 # --- with a real gateway ---------------------------------------------------------------------
@@ -64,7 +33,10 @@ async def test_a_local_client_lists_reads_and_writes_through_the_bridge(
 ) -> None:
     async with bridge(malomo.server.url) as host:
         if modern:
-            assert "2026-07-28" in (await host.request("server/discover", modern=True))["supportedVersions"]
+            assert (
+                "2026-07-28"
+                in (await host.request("server/discover", modern=True))["supportedVersions"]
+            )
         else:
             assert (await host.greet("2025-06-18"))["protocolVersion"] == "2025-06-18"
         listed = await host.request("tools/list", modern=modern)
@@ -227,7 +199,9 @@ async def test_arguments_that_a_tool_wants_as_headers_are_sent_so_whoever_listed
 
 @pytest.mark.requirement("clients:bridge:both-eras")
 async def test_messages_keep_their_bytes_in_both_directions(bridge: Bridge, far: FarSide) -> None:
-    exact = '{"jsonrpc" : "2.0","id":1,"method":"ping","params":{"n":123456789012345678901234567890}}'
+    exact = (
+        '{"jsonrpc" : "2.0","id":1,"method":"ping","params":{"n":123456789012345678901234567890}}'
+    )
 
     async def answer(request: web.Request) -> web.StreamResponse:
         body = '{"jsonrpc":"2.0",\n"id":1,\r\n"result":{"n":123456789012345678901234567890}}\n'
@@ -238,7 +212,9 @@ async def test_messages_keep_their_bytes_in_both_directions(bridge: Bridge, far:
         host.say(exact)
         await host.answer(1)
     assert far.received[0].body.decode() == exact
-    assert host.lines == [b'{"jsonrpc":"2.0","id":1,"result":{"n":123456789012345678901234567890}}\n']
+    assert host.lines == [
+        b'{"jsonrpc":"2.0","id":1,"result":{"n":123456789012345678901234567890}}\n'
+    ]
 
 
 # --- the older revisions: sessions and streams -----------------------------------------------
@@ -373,187 +349,12 @@ async def test_an_answer_whose_stream_ended_early_is_fetched_where_it_left_off(
 async def test_a_batch_goes_through_and_comes_back_as_one(bridge: Bridge, far: FarSide) -> None:
     async def answer(request: web.Request) -> web.StreamResponse:
         asked = far.received[-1].message
-        return web.json_response([{"jsonrpc": "2.0", "id": one["id"], "result": {}} for one in asked])
+        return web.json_response(
+            [{"jsonrpc": "2.0", "id": one["id"], "result": {}} for one in asked]
+        )
 
     far.answer = answer
     async with bridge(far.url) as host:
         host.say([{"jsonrpc": "2.0", "id": id, "method": "ping"} for id in (1, 2)])
         batch: Any = await host.heard()
         assert [one["id"] for one in batch] == [1, 2]
-
-
-# --- cancelling and ending -------------------------------------------------------------------
-
-
-@pytest.mark.requirement("clients:bridge:both-eras")
-@pytest.mark.parametrize("modern", [True, False], ids=["newest", "older"])
-async def test_cancelling_closes_the_request_or_is_passed_on(
-    bridge: Bridge, far: FarSide, modern: bool
-) -> None:
-    arrived, closed = asyncio.Event(), asyncio.Event()
-
-    async def answer(request: web.Request) -> web.StreamResponse:
-        message = far.received[-1].message
-        if message["method"] != "tools/call":
-            return web.Response(status=202)
-        arrived.set()
-        try:
-            await asyncio.sleep(20)
-        finally:
-            closed.set()
-        return web.Response()
-
-    far.answer = answer
-    async with bridge(far.url) as host:
-        id = host.ask("tools/call", modern=modern, name="slow")
-        await asyncio.wait_for(arrived.wait(), 10)
-        host.notify("notifications/cancelled", requestId=id)
-        if modern:
-            await asyncio.wait_for(closed.wait(), 10)
-            assert "notifications/cancelled" not in far.methods()
-            assert await host.end() == 0
-        else:
-            async with asyncio.timeout(10):
-                while "notifications/cancelled" not in far.methods():
-                    await asyncio.sleep(0.01)
-            assert not closed.is_set()
-    assert host.lines == []
-
-
-@pytest.mark.requirement("clients:bridge:both-eras")
-async def test_calls_under_way_are_answered_after_stdin_has_ended(
-    bridge: Bridge, far: FarSide
-) -> None:
-    async def answer(request: web.Request) -> web.StreamResponse:
-        message = far.received[-1].message
-        if message["method"] == "subscriptions/listen":
-            response = await stream(request)
-            await asyncio.Event().wait()
-            return response
-        await asyncio.sleep(0.5)
-        return result(message["id"], {})
-
-    far.answer = answer
-    async with bridge(far.url) as host:
-        host.ask("subscriptions/listen", modern=True)
-        id = host.ask("tools/call", modern=True, name="slow")
-        assert await host.end() == 0
-        assert (await host.answer(id))["result"] == {}
-
-
-# --- what goes wrong -------------------------------------------------------------------------
-
-
-async def _status(status: int, **given: Any) -> web.Response:
-    return web.Response(status=status, **given)
-
-
-@pytest.mark.requirement("clients:bridge:refusal-told")
-@pytest.mark.parametrize(
-    ("status", "told"),
-    [
-        (200, "not as an MCP server"),
-        (302, "redirects"),
-        (401, "not as an MCP server"),
-        (404, "not as an MCP server"),
-        (502, "in trouble (HTTP 502)"),
-    ],
-)
-async def test_answers_of_strangers_on_the_way_become_errors(
-    bridge: Bridge, far: FarSide, status: int, told: str
-) -> None:
-    elsewhere = {"Location": f"http://127.0.0.1:1/{TOKEN}"} if status == 302 else {}
-    page = {"text": "<h1>Log in</h1>", "content_type": "text/html", "headers": elsewhere}
-    far.answer = lambda request: _status(status, **page)
-    async with bridge(far.url) as host:
-        error = await host.refused("initialize")
-        assert told in error["message"]
-        assert told in (await host.refused("tools/list", modern=True))["message"]
-
-
-@pytest.mark.requirement("clients:bridge:refusal-told")
-async def test_an_error_of_the_gateways_gets_the_id_that_it_lacks(
-    bridge: Bridge, far: FarSide
-) -> None:
-    error = {"code": 42901, "message": "Slow down.", "data": {"retry_after_seconds": 3}}
-    body = json.dumps({"jsonrpc": "2.0", "error": error})
-    far.answer = lambda request: _status(429, text=body, content_type="application/json")
-    async with bridge(far.url) as host:
-        assert await host.answer(host.ask("initialize", id="first")) == {
-            "jsonrpc": "2.0",
-            "id": "first",
-            "error": error,
-        }
-
-
-@pytest.mark.requirement("clients:bridge:refusal-told")
-async def test_a_gateway_that_is_not_there_is_reported_as_such(bridge: Bridge, far: FarSide) -> None:
-    async with far_side.listening() as gone:
-        url = gone.url
-    async with bridge(url) as host:
-        error = await host.refused("initialize")
-        assert "does not accept connections" in error["message"]
-    async with bridge(f"http://no-such-host.invalid/mcp/{TOKEN}") as host:
-        error = await host.refused("server/discover", modern=True)
-        assert "its name is not known" in error["message"]
-
-
-@pytest.mark.requirement("clients:bridge:refusal-told")
-@pytest.mark.parametrize("modern", [True, False], ids=["newest", "older"])
-async def test_an_answer_that_never_came_is_not_taken_for_one_that_can_be_asked_again(
-    bridge: Bridge, far: FarSide, modern: bool
-) -> None:
-    async def answer(request: web.Request) -> web.StreamResponse:
-        if far.received[-1].message.get("id") == 1:
-            assert request.transport is not None
-            request.transport.abort()
-        response = await stream(request)
-        await response.write(b'data: {"jsonrpc":"2.0",\n')
-        return response
-
-    far.answer = answer
-    async with bridge(far.url) as host:
-        for _ in range(2):
-            error = await host.refused("tools/call", modern=modern, name="write")
-            assert "look before trying again" in error["message"]
-    assert far.methods() == ["tools/call"] * 2
-
-
-@pytest.mark.requirement("clients:bridge:refusal-told")
-async def test_lines_that_are_no_messages_are_answered_and_survived(
-    bridge: Bridge, far: FarSide
-) -> None:
-    far.answer = lambda request: asyncio.sleep(0, result(1, {}))
-    async with bridge(far.url) as host:
-        for line, code in (("{", -32700), ("7", -32600)):
-            host.say(line)
-            answer = await host.heard()
-            assert answer["error"]["code"] == code
-            assert "id" not in answer
-        host.say("   ")
-        assert (await host.answer(host.ask("ping", id=1)))["result"] == {}
-
-
-@pytest.mark.requirement("clients:bridge:silent")
-@pytest.mark.parametrize(
-    ("options", "code", "told"),
-    [
-        (["--url", f"ftp://gateway.example/{TOKEN}"], 1, "that is no URL"),
-        (["--header", "nonsense"], None, "Name: value"),
-        (["--header", "X-A: ${NOT_SET_ANYWHERE}"], None, "NOT_SET_ANYWHERE"),
-        (["--nonsense"], 2, "--nonsense"),
-    ],
-)
-async def test_wrong_words_on_the_command_line_end_it_with_a_sentence(
-    bridge: Bridge, options: list[str], code: int | None, told: str
-) -> None:
-    async with bridge(f"https://gateway.example/mcp/{TOKEN}", *options) as host:
-        assert await host.end() in ([1, 2] if code is None else [code])
-    assert told in host.complaints
-
-
-@pytest.mark.requirement("clients:bridge:silent")
-async def test_an_unprotected_way_is_warned_of(bridge: Bridge) -> None:
-    async with bridge(f"http://gateway.invalid/mcp/{TOKEN}") as host:
-        assert await host.end() == 0
-    assert "unprotected" in host.complaints

@@ -17,15 +17,15 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 from clients import environments
-
 from conftest import MakeGateway
+from harness import browser, malomo, stdio
+from harness.malomo import Malomo
+from harness.running import Running, Server
+
 from crossdock import __version__
 from crossdock.access.tokens import mint
 from crossdock.snippets import CLIENTS
 from crossdock.web.bundles import mcp_bundle, npm_tarball
-from harness import browser, malomo, stdio
-from harness.malomo import Malomo
-from harness.running import Running, Server
 
 pytestmark = pytest.mark.e2e
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
@@ -91,7 +91,9 @@ async def test_a_browser_sees_name_tools_with_their_effect_and_expiry(malomo: Ma
     assert "valid until 2 January 2031, 03:04 UTC" in page.text
     shown = page.texts["code"]
     assert sorted(shown) == sorted(await server.names())
-    by_effect = dict(zip([head.split()[0] for head in page.texts["h3"]], page.texts["ul"], strict=True))
+    by_effect = dict(
+        zip([head.split()[0] for head in page.texts["h3"]], page.texts["ul"], strict=True)
+    )
     assert "list_all_malomo_orders" in by_effect["Read"]
     assert "create_a_malomo_webhook" in by_effect["Write"]
     assert "delete_a_malomo_order_by_id" in by_effect["Destructive"]
@@ -146,7 +148,9 @@ async def test_one_click_links_hold_what_the_clients_expect(malomo: Malomo, page
 async def test_public_url_is_what_the_snippets_name(gateway: MakeGateway, shop: str) -> None:
     running = await gateway(
         accounts={"shop": malomo.account(shop)},
-        settings={"server": {"public_url": "https://gw.example.com", "allowed_hosts": ["127.0.0.1"]}},
+        settings={
+            "server": {"public_url": "https://gw.example.com", "allowed_hosts": ["127.0.0.1"]}
+        },
     )
     server = await running.server()
     page = await opened(running, f"/mcp/{server.token}")
@@ -279,9 +283,7 @@ async def test_without_a_token_the_page_asks_for_the_whole_url(malomo: Malomo) -
 
 
 @pytest.mark.requirement("clients:connect-page:shown", "clients:connect-page:safe")
-async def test_in_chromium_it_is_whole_quiet_and_copies(
-    malomo: Malomo, tmp_path: Path
-) -> None:
+async def test_in_chromium_it_is_whole_quiet_and_copies(malomo: Malomo, tmp_path: Path) -> None:
     server: Server = await malomo.running.server(name=NASTY)
     async with browser.started(tmp_path / "profile", malomo.running.http) as tab:
         await tab.open(server.url)

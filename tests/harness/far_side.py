@@ -45,8 +45,7 @@ class FarSide:
     def methods(self) -> list[str]:
         """Return what was received, a word each: the message's method, or the HTTP verb."""
         return [
-            one.message.get("method", "response") if one.body else one.verb
-            for one in self.received
+            one.message.get("method", "response") if one.body else one.verb for one in self.received
         ]
 
     def last(self, method: str) -> Received:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from harness import shapes
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -142,7 +144,10 @@ class Speaker:
         for name, value in (headers or {}).items():
             wanted[name] = value
         kept = {name: value for name, value in wanted.items() if value is not None}
-        return await self.post(json.dumps(message).encode(), kept)
+        response = await self.post(json.dumps(message).encode(), kept)
+        if response.headers.get("Content-Type", "").startswith("application/json"):
+            shapes.check_body(response.body, revision, method, headers or {})
+        return response
 
     async def tools(self, revision: str = MODERN) -> list[dict[str, Any]]:
         """List the tools."""

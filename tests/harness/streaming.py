@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import ClientResponse
-
+from harness import shapes
 from harness.speaking import envelope
 
 if TYPE_CHECKING:
@@ -39,8 +39,9 @@ class Event:
 class Stream:
     """An answer that is an event stream."""
 
-    def __init__(self, response: ClientResponse) -> None:
+    def __init__(self, response: ClientResponse, revision: str = "", method: str = "") -> None:
         self.response = response
+        self._spoken = revision, method
         self.status = response.status
         self.headers = response.headers
 
@@ -56,14 +57,22 @@ class Stream:
                     key, _, value = text.partition(":")
                     fields[key] = value.removeprefix(" ")
                 elif fields:
-                    return Event(
-                        name=fields.get("event", "message"),
-                        data=fields.get("data", ""),
-                        id=fields.get("id"),
-                        retry=int(fields["retry"]) if "retry" in fields else None,
-                        comment=fields.get("comment"),
+                    return self._held(
+                        Event(
+                            name=fields.get("event", "message"),
+                            data=fields.get("data", ""),
+                            id=fields.get("id"),
+                            retry=int(fields["retry"]) if "retry" in fields else None,
+                            comment=fields.get("comment"),
+                        )
                     )
         return None
+
+    def _held(self, event: Event) -> Event:
+        revision, method = self._spoken
+        if revision and event.data and event.name == "message":
+            shapes.check(event.message, revision, method)
+        return event
 
     async def message(self, patience: float = PATIENCE) -> Any:
         """Return the next message; comments and empty events are passed over."""
@@ -159,7 +168,7 @@ class Talk:
         async with self.http.post(
             self.server.url, data=json.dumps(message).encode(), headers=sent
         ) as response:
-            yield Stream(response)
+            yield Stream(response, self.revision, method)
 
     @asynccontextmanager
     async def listen(self, last: str | None = None) -> AsyncIterator[Stream]:
@@ -168,7 +177,7 @@ class Talk:
         if last is not None:
             sent["Last-Event-ID"] = last
         async with self.http.get(self.server.url, headers=sent) as response:
-            yield Stream(response)
+            yield Stream(response, self.revision, "tools/call")
 
 
 async def until(true: Any, patience: float = PATIENCE) -> None:

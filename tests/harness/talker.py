@@ -172,7 +172,7 @@ _PLAIN = (
     "touch",
 )
 
-_REST = '''
+_REST = """
 ## talker_things_region
 
 A tool whose arguments are repeated in headers.
@@ -238,7 +238,7 @@ Delete a thing for good, whatever it holds.
 type = "string"
 description = "Id of the thing."
 ```
-'''
+"""
 
 NEW_PAGE = """# More
 

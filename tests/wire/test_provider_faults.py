@@ -235,6 +235,17 @@ async def test_an_answer_that_is_not_json_is_malformed(
 
 @SHARED
 @pytest.mark.requirement("upstream:body:malformed")
+@pytest.mark.parametrize("body", [b'[{"id":"\xe9"}]', b'[{"id":"\xed\xa0\x80"}]', b'[{"\xff":1}]'])
+async def test_a_record_that_is_not_utf_8_is_malformed_also_where_nobody_decodes_it(
+    server: Server, upstream: Provider, body: bytes
+) -> None:
+    for call in (LIST, ("get_single_acme_code_by_id", {"id": "c"})):
+        error = await _error(server, upstream, provider.raw(body), call)
+        assert error["kind"] == "upstream_malformed"
+
+
+@SHARED
+@pytest.mark.requirement("upstream:body:malformed")
 async def test_an_html_page_is_malformed_and_not_repeated(
     server: Server, upstream: Provider
 ) -> None:

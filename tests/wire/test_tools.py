@@ -289,7 +289,7 @@ async def test_each_status_of_the_provider_has_its_kind(
         (b"", None),
         (b"\xff\xfe", None),
         (b"[" * 20_000, None),
-        (msgspec.json.encode({"message": "x" * 9999}), "x" * 499 + "…"),
+        (msgspec.json.encode({"message": "Ω" * 9999}), "Ω" * 499 + "…"),
     ],
 )
 async def test_the_providers_words_are_cleaned_and_short(

@@ -138,6 +138,7 @@ def test_the_topic_of_a_webhook_is_not_a_closed_list(bindings: dict[str, Binding
     assert "events:created" in tool.description
 
 
+@pytest.mark.requirement("malomo:shipments:explained")
 def test_the_update_tells_of_the_change_that_nobody_can_see(bindings: dict[str, Binding]) -> None:
     words = bindings["update_a_malomo_order_by_id"].tool.description
     assert "remove_shipments" in words

@@ -92,6 +92,7 @@ async def test_an_update_without_shipments_sends_them_all(
     assert await provider.written() == [body]
 
 
+@pytest.mark.requirement("malomo:shipments:empty")
 async def test_an_empty_list_removes_nothing(provider: Any, tools: Any) -> None:
     await update(tools, shipments=[], remove_shipments=[])
     assert provider.pairs() == {STORED}
@@ -396,6 +397,7 @@ def test_reading_back_takes_place_at_once_and_after_half_and_two_seconds() -> No
     assert shipments.FRESH_SECONDS == 1.0
 
 
+@pytest.mark.requirement("malomo:shipments:verified")
 async def test_a_write_that_never_shows_is_not_verified(
     provider: Any, tools: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -506,6 +508,7 @@ LOST = [
     "given",
     [{"shipments": [FEDEX]}, {"remove_shipments": [USPS]}, {"email": "n@example.com"}],
 )
+@pytest.mark.requirement("malomo:shipments:unknown-outcome")
 async def test_a_lost_answer_is_settled_by_reading(
     provider: Any, tools: Any, fault: dict[str, Any], given: dict[str, Any]
 ) -> None:
@@ -517,6 +520,7 @@ async def test_a_lost_answer_is_settled_by_reading(
 
 
 @pytest.mark.parametrize("fault", [LOST[0], LOST[1], LOST[5], {"kind": "slow", "seconds": 30}])
+@pytest.mark.requirement("malomo:shipments:unknown-outcome")
 async def test_a_write_that_was_not_carried_out_stays_unknown_and_is_not_repeated(
     provider: Any, tools: Any, monkeypatch: pytest.MonkeyPatch, fault: dict[str, Any]
 ) -> None:

@@ -8,6 +8,8 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Literal
 
+from msgspec.structs import replace
+
 from crossdock.access.tokens import hash_token, same, well_formed
 from crossdock.errors import Refused
 from crossdock.model import Grant, Struct
@@ -66,6 +68,25 @@ class Gate:
     def learn(self, access: Access) -> None:
         """Replace what is known; takes effect with the next request."""
         self._access = access
+
+    def put_server(
+        self, server_id: str, entries: Mapping[bytes, tuple[Grant, datetime | None]]
+    ) -> None:
+        """Replace what is known of one server; without entries it opens nothing any more."""
+        others = {h: e for h, e in self._access.grants.items() if e[0].server_id != server_id}
+        self._access = replace(self._access, grants={**others, **entries})
+
+    def put_caller(self, token_id: str, entry: tuple[bytes, Caller] | None) -> None:
+        """Replace what is known of one API token; without an entry it opens nothing any more."""
+        others = {h: c for h, c in self._access.callers.items() if c.id != token_id}
+        fresh = {} if entry is None else {entry[0]: entry[1]}
+        self._access = replace(self._access, callers={**others, **fresh})
+
+    def expire(self, stubs: Mapping[bytes, datetime]) -> None:
+        """Take what is left of expired servers in place of their grants."""
+        grants = {h: entry for h, entry in self._access.grants.items() if h not in stubs}
+        expired = {**self._access.expired, **stubs}
+        self._access = replace(self._access, grants=grants, expired=expired)
 
     def accept_admin(self, token: str) -> None:
         """Accept `[admin] token`, whatever its form, as an owner's."""

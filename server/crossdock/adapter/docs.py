@@ -164,7 +164,7 @@ def _argument(place: Where, key: str, value: Any, lines: Lines) -> tuple[Argumen
     if not schema.get("description"):
         raise AdapterError(f"{at}: `{key}` has no description")
     if ours.get("style", "") not in ("", "comma"):
-        raise AdapterError(f"{at}: style {ours['style']!r} is unknown; the only one is \"comma\"")
+        raise AdapterError(f'{at}: style {ours["style"]!r} is unknown; the only one is "comma"')
     if not isinstance(ours.get("required", False), bool):
         raise AdapterError(f"{at}: required is true, false or a list of property names")
     match = ours.get("match", [])

@@ -89,7 +89,7 @@ class _Loaded(msgspec.Struct, frozen=True, kw_only=True):
     pages: tuple[tuple[str, str], ...]
     stamp: tuple[tuple[str, int, int], ...]
     generation: int
-    toolsets: dict[tuple[tuple[str, str], ...], Toolset]
+    toolsets: dict[tuple[tuple[str, bytes], ...], Toolset]
 
 
 class Adapter:
@@ -161,7 +161,9 @@ class Adapter:
     def toolset(self, settings: Mapping[str, Any]) -> Toolset:
         """Return the tools of an account with these settings."""
         expansions = tuple(self._expand(settings)) if self._expand else ()
-        key = tuple((expansion.page_name, expansion.page) for expansion in expansions)
+        key = tuple(
+            (expansion.page, msgspec.json.encode(expansion.resources)) for expansion in expansions
+        )
         found = self._loaded.toolsets.get(key)
         if found is None:
             found = self._build(expansions)
@@ -227,6 +229,7 @@ class Adapter:
             pages.append((expansion.page_name, expansion.page))
         bindings: dict[str, Binding] = {}
         problems: list[str] = []
+        described: set[str] = set()
         for source, text in pages:
             try:
                 entries = read_page(text, source)
@@ -234,12 +237,17 @@ class Adapter:
                 problems.append(str(error))
                 continue
             for entry in entries:
+                described.add(entry.tool)
                 try:
                     bindings[entry.tool] = self._bind(entry, methods, mappers, bindings)
                 except AdapterError as error:
                     problems.append(str(error))
         withheld = tuple(
-            Withheld(name=name, source=method.source, reason="no section in docs/")
+            Withheld(
+                name=name,
+                source=method.source,
+                reason="its section has an error" if name in described else "no section in docs/",
+            )
             for name, method in methods.items()
             if name not in bindings
         )
@@ -319,7 +327,9 @@ class Adapter:
 def _whole_arguments(schema: Mapping[str, Any], method: Method) -> tuple[Argument, ...]:
     """Place the properties of a whole schema by the endpoint that they are for."""
     if method.method == "list":
-        raise AdapterError(f"{method.source}: a list tool pages, so it cannot have a whole [schema]")
+        raise AdapterError(
+            f"{method.source}: a list tool pages, so it cannot have a whole [schema]"
+        )
     wanted = placeholders(method.endpoint)
     elsewhere: Where = "query" if method.endpoint.verb in ("GET", "DELETE") else "body"
     required = schema.get("required", ())

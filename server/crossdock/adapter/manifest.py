@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import string
 import tomllib
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -16,6 +17,10 @@ from crossdock.model import Effect, Endpoint, Paging
 _VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _HTTP = re.compile(r"(GET|POST|PUT|PATCH|DELETE) (/\S*)")
 _PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
+_ASKS = {"link": {"cursor"}, "offset": {"offset", "limit"}, "none": set[str]()}
+_KINDS = frozenset(
+    ["conflict", "forbidden", "not_found", "rate_limited", "unauthenticated", "upstream_error", "upstream_rejected", "upstream_timeout"]
+)
 
 
 class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -130,8 +135,8 @@ class _Manifest(_Strict, frozen=True, kw_only=True):
     title: str
     base_url: str
     headers: dict[str, str] = {}
-    credentials: dict[str, Credential] = {}
-    settings: dict[str, Setting] = {}
+    credentials: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     auth: AuthSpec = AuthSpec()
     paging: Paging = Paging()
     failures: FailuresSpec = FailuresSpec()
@@ -183,7 +188,9 @@ def read_manifest(text: str, source: str) -> Manifest:
         raise AdapterError(f"{lines.at('format')}: format {head.format} is unknown; this is 1")
     if not is_identifier(head.name):
         raise AdapterError(f"{lines.at('name')}: name {head.name!r} must match [a-z][a-z0-9_]*")
-    for key, setting in head.settings.items():
+    credentials = _each(head.credentials, Credential, "credentials", lines)
+    settings: dict[str, Setting] = _each(head.settings, Setting, "settings", lines)
+    for key, setting in settings.items():
         if key == "base_url":
             raise AdapterError(
                 f"{lines.at('settings', key)}: settings.base_url exists by itself; "
@@ -191,6 +198,8 @@ def read_manifest(text: str, source: str) -> Manifest:
             )
         if setting.default is not None and not _fits(setting):
             raise AdapterError(f"{lines.at('settings', key)}: default is not a {setting.type}")
+    _check_auth(head.auth, credentials, lines)
+    _check_statuses(head.failures, lines)
     methods = read_resources(raw["resources"], head.name, head.paging, lines)
     return Manifest(
         source=source,
@@ -198,14 +207,50 @@ def read_manifest(text: str, source: str) -> Manifest:
         title=head.title,
         base_url=head.base_url.rstrip("/"),
         headers=head.headers,
-        credentials=head.credentials,
-        settings=head.settings,
+        credentials=credentials,
+        settings=settings,
         auth=head.auth,
         paging=head.paging,
         failures=head.failures,
         verify=head.verify,
         methods=tuple(methods),
     )
+
+
+def _each(tables: Mapping[str, Any], kind: type, section: str, lines: Lines) -> dict[str, Any]:
+    return {
+        key: lines.convert(table, kind, f"{section}.{key}", section, key)
+        for key, table in tables.items()
+    }
+
+
+def _check_auth(auth: AuthSpec, credentials: Mapping[str, Credential], lines: Lines) -> None:
+    """Refuse a credential that no account can have: it would only fail with the first call."""
+    try:
+        parts = string.Formatter().parse(auth.format)
+        named = [("format", name) for _, name, _, _ in parts if name is not None]
+    except ValueError as error:
+        raise AdapterError(f"{lines.at('auth', 'format')}: auth.format: {error}") from None
+    named += [("send", name) for name in auth.send]
+    named += [("account_headers", one.credential) for one in auth.account_headers.values()]
+    if auth.scheme == "basic":
+        named += [("scheme", name) for name in ("username", "password")]
+    for key, name in named:
+        if name not in credentials:
+            raise AdapterError(
+                f"{lines.at('auth', key)}: auth.{key} needs [credentials.{name}], which is not there"
+            )
+
+
+def _check_statuses(failures: FailuresSpec, lines: Lines) -> None:
+    for status, kind in failures.status.items():
+        at = lines.at("failures", "status")
+        if not re.fullmatch("[1-5][0-9][0-9]", status):
+            raise AdapterError(f"{at}: failures.status: {status!r} is no HTTP status")
+        if kind not in _KINDS:
+            raise AdapterError(
+                f"{at}: failures.status: {kind!r} is no kind; use {', '.join(sorted(_KINDS))}"
+            )
 
 
 def _fits(setting: Setting) -> bool:
@@ -224,7 +269,14 @@ def read_resources(
             raise AdapterError(f"{lines.at(*where)}: {resource_name!r} is not [a-z][a-z0-9_]*")
         resource = lines.convert(table, _Resource, ".".join(where), *where)
         for method_name, value in resource.methods.items():
-            methods.append(_method(resource_name, resource, method_name, value, adapter, paging, lines))
+            method = _method(resource_name, resource, method_name, value, adapter, paging, lines)
+            for other in methods:
+                if other.tool == method.tool:
+                    raise AdapterError(
+                        f"{method.source}: the tool {method.tool} is declared twice, first at "
+                        f"{other.source}"
+                    )
+            methods.append(method)
     return methods
 
 
@@ -248,6 +300,9 @@ def _method(
         raise AdapterError(f"{source}: tool {spec.tool!r} is not [a-z][a-z0-9_]*")
     singular = resource.singular or singular_of(resource_name)
     endpoint = _endpoint(spec, source)
+    paging = spec.paging or resource.paging or paging
+    if name == "list":
+        _check_paging(paging, source)
     effect = spec.effect or default_effect(name)
     return Method(
         resource=resource_name,
@@ -257,9 +312,11 @@ def _method(
         endpoint=endpoint,
         effect=effect,
         tags=tuple(resource.tags if spec.tags is None else spec.tags),
-        paging=spec.paging or resource.paging or paging,
+        paging=paging,
         idempotent=(
-            endpoint.verb in ("GET", "PUT", "DELETE") if spec.idempotent is None else spec.idempotent
+            endpoint.verb in ("GET", "PUT", "DELETE")
+            if spec.idempotent is None
+            else spec.idempotent
         ),
         source=source,
         confirm=_confirm(spec.confirm, effect, source),
@@ -291,9 +348,29 @@ def _endpoint(spec: _Method, source: str) -> Endpoint:
             'and a path, as "GET /orders/{id}"'
         )
     verb, target = found.groups()
+    if set(_PLACEHOLDER.sub("", target)) & {"{", "}"}:
+        raise AdapterError(
+            f"{source}: {target!r}: write a placeholder as {{id}}, in [a-z][a-z0-9_]*"
+        )
     path, _, query = target.partition("?")
     pairs = [tuple(pair.partition("=")[::2]) for pair in query.split("&")] if query else []
     return Endpoint(verb=verb, path=path, query=tuple(pairs), one=spec.one)  # type: ignore[arg-type]
+
+
+def _check_paging(paging: Paging, source: str) -> None:
+    known = _ASKS[paging.style]
+    needed = known - {"limit"}
+    if missing := needed - set(paging.ask):
+        raise AdapterError(
+            f"{source}: paging of style {paging.style} needs ask = {{ {min(missing)} = … }}, "
+            "the provider's query parameter"
+        )
+    if unknown := set(paging.ask) - known:
+        raise AdapterError(
+            f"{source}: paging.ask: `{min(unknown)}` means nothing to {paging.style}"
+        )
+    if not 1 <= paging.limit.default <= paging.limit.max:
+        raise AdapterError(f"{source}: paging.limit: default must lie between 1 and max")
 
 
 def placeholders(endpoint: Endpoint) -> tuple[str, ...]:

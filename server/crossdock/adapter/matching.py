@@ -17,15 +17,15 @@ def matcher(call: Call) -> Callable[[Any], bool] | None:
     wanted = [
         (argument.match, _folded(value))
         for argument in call.tool.arguments
-        if argument.match and (value := _value(call, argument.key, argument.name)) is not None
+        if argument.match and (value := _value(call, argument.name)) is not None
     ]
     if not wanted:
         return None
     return lambda record: all(_holds(record, fields, value) for fields, value in wanted)
 
 
-def _value(call: Call, key: str, name: str) -> Any:
-    return call.path.get(key, call.query.get(name))
+def _value(call: Call, name: str) -> Any:
+    return call.path.get(name, call.query.get(name))
 
 
 def _holds(record: Any, fields: tuple[str, ...], value: str) -> bool:

@@ -16,7 +16,7 @@ from crossdock.errors import InvalidArguments, UpstreamFailure
 from crossdock.model import Call, Context, Endpoint, Outcome, UpstreamReply, UpstreamRequest
 
 _PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
-_NO_BODY = frozenset({"GET"})
+_BODILESS = frozenset({"GET", "DELETE"})
 
 
 def one_segment(value: str) -> str:
@@ -49,11 +49,16 @@ def request_of(call: Call) -> UpstreamRequest:
     ]
     for name, value in call.query.items():
         query.extend(_pairs(name, value))
-    body = None
-    if endpoint.verb not in _NO_BODY and (call.body or endpoint.verb != "DELETE"):
-        body = encode(call.body)
+    body = encode(call.body) if call.body or _declares_body(call) else None
     return UpstreamRequest(
         verb=endpoint.verb, path=path_of(endpoint, call.path), query=tuple(query), body=body
+    )
+
+
+def _declares_body(call: Call) -> bool:
+    """A write without any of its fields is still `{}`; a call that knows no fields has no body."""
+    return call.tool.endpoint.verb not in _BODILESS and any(
+        argument.where == "body" for argument in call.tool.arguments
     )
 
 

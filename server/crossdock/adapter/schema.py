@@ -14,19 +14,15 @@ from crossdock.model import Argument
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 LONGEST_VALUE = 300
 KEYWORDS = frozenset(
-    "$anchor $comment $defs $dynamicAnchor $dynamicRef $id $ref $schema $vocabulary "
-    "additionalProperties allOf anyOf const contains contentEncoding contentMediaType "
-    "contentSchema default dependentRequired dependentSchemas deprecated description else enum "
-    "examples exclusiveMaximum exclusiveMinimum format if items maxContains maxItems maxLength "
-    "maxProperties maximum minContains minItems minLength minProperties minimum multipleOf not "
-    "oneOf pattern patternProperties prefixItems properties propertyNames readOnly required then "
-    "title type unevaluatedItems unevaluatedProperties uniqueItems writeOnly".split()
+    ["$anchor", "$comment", "$defs", "$dynamicAnchor", "$dynamicRef", "$id", "$ref", "$schema", "$vocabulary", "additionalProperties", "allOf", "anyOf", "const", "contains", "contentEncoding", "contentMediaType", "contentSchema", "default", "dependentRequired", "dependentSchemas", "deprecated", "description", "else", "enum", "examples", "exclusiveMaximum", "exclusiveMinimum", "format", "if", "items", "maxContains", "maxItems", "maxLength", "maxProperties", "maximum", "minContains", "minItems", "minLength", "minProperties", "minimum", "multipleOf", "not", "oneOf", "pattern", "patternProperties", "prefixItems", "properties", "propertyNames", "readOnly", "required", "then", "title", "type", "unevaluatedItems", "unevaluatedProperties", "uniqueItems", "writeOnly"]
 )
 
 
 def is_keyword(name: str) -> bool:
     """Tell whether JSON Schema 2020-12 knows a key, or it is marked as somebody's own (`x-…`)."""
     return name in KEYWORDS or name.startswith("x-")
+
+
 MIRRORED = "x-mcp-header"
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
@@ -81,7 +77,9 @@ def _used(schema: Any, defs: dict[str, Any]) -> dict[str, Any]:
         part = open_ends.pop()
         if isinstance(part, dict):
             reference = part.get("$ref")
-            name = reference[8:] if isinstance(reference, str) and reference[:8] == "#/$defs/" else ""
+            name = (
+                reference[8:] if isinstance(reference, str) and reference[:8] == "#/$defs/" else ""
+            )
             if name in defs and name not in found:
                 found[name] = defs[name]
                 open_ends.append(defs[name])

@@ -143,6 +143,7 @@ async def _store(gateway: Gateway) -> list[Finding]:
     if any(key.status == "retiring" for key in keys):
         text = "a rotation was interrupted; run `crossdock keys rotate` to end it"
         found.append(Finding("warn", "keys", text))
+    found += _admin_token(gateway)
     tokens = (await store.load_grants()).api_tokens
     if not gateway.settings.admin.token and not any(t.role == "owner" for t in tokens):
         found.append(
@@ -155,6 +156,20 @@ async def _store(gateway: Gateway) -> list[Finding]:
     else:
         found.append(Finding("ok", "admin API", f"{len(tokens)} API tokens in the store"))
     return found
+
+
+def _admin_token(gateway: Gateway) -> list[Finding]:
+    from crossdock.errors import ConfigError
+    from crossdock.secrets import resolve_secret
+
+    reference = gateway.settings.admin.token
+    if not reference:
+        return []
+    try:
+        resolve_secret(reference, "[admin] token", gateway.plugins.resolve_secret)
+    except ConfigError as error:
+        return [Finding("fail", "admin.token", str(error))]
+    return [Finding("ok", "admin.token", reference)]
 
 
 async def _accounts(gateway: Gateway, *, offline: bool) -> list[Finding]:

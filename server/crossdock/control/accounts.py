@@ -50,7 +50,7 @@ class AccountVerbs(Desk):
                 credentials={field: Secret(value) for field, value in new.credentials.items()},
             )
             line.account_id = stored.id
-            await self._changed(accounts=True)
+            await self._changed(account=stored.id)
         return self._shown(stored)
 
     async def accounts(
@@ -89,7 +89,7 @@ class AccountVerbs(Desk):
                 return self._merged(now, change)
 
             stored = await self._store.accounts.update(account_id, merged)
-            await self._changed(accounts=True)
+            await self._changed(account=account_id)
             if stored is None:
                 raise missing("integrated account", account_id)
             if change.settings is not msgspec.UNSET or change.credentials is not msgspec.UNSET:
@@ -110,7 +110,9 @@ class AccountVerbs(Desk):
                     f"{error}. Revoke them first, or delete the account with cascade.",
                     {"servers": list(error.servers)},
                 ) from None
-            await self._changed(accounts=True)
+            await self._changed(account=account_id)
+            for server_id in gone or ():
+                await self._changed(server=server_id)
             if gone is None:
                 raise missing("integrated account", account_id)
 

@@ -26,9 +26,11 @@ _ID = re.compile(r"[A-Za-z0-9_.-]{1,200}")
 
 
 class Changed(Protocol):
-    """Tells the door that records changed; in force when it returns."""
+    """Tells the door which record was written; in force when it returns."""
 
-    async def __call__(self, *, accounts: bool = False) -> None: ...
+    async def __call__(
+        self, *, account: str | None = None, server: str | None = None, token: str | None = None
+    ) -> None: ...
 
 
 class Line:

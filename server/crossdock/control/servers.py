@@ -65,7 +65,7 @@ class ServerVerbs(Desk):
                 await self._store.servers.add(server, stored_account=account.source == "store")
             except UnknownAccount:
                 raise missing("integrated account", account_id) from None
-            await self._changed()
+            await self._changed(server=server.id)
         return Issued(server=server, token=token)
 
     async def servers(
@@ -106,7 +106,7 @@ class ServerVerbs(Desk):
                 )
 
             changed = await self._store.servers.update(server.id, merged)
-            await self._changed()
+            await self._changed(server=server.id)
             if changed is None:
                 raise missing("MCP server", server.id)
         return changed
@@ -119,7 +119,7 @@ class ServerVerbs(Desk):
             rotated = await self._store.servers.rotate(
                 server.id, self._hash(token), overlap=timedelta(seconds=how.overlap_seconds)
             )
-            await self._changed()
+            await self._changed(server=server.id)
             if rotated is None:
                 raise missing("MCP server", server.id)
         return Issued(server=rotated, token=token)
@@ -129,7 +129,7 @@ class ServerVerbs(Desk):
         with self._audited(actor, "server.revoke") as line:
             line.account_id, line.server_id = server.account_id, server.id
             removed = await self._store.servers.remove(server.id)
-            await self._changed()
+            await self._changed(server=server.id)
             if not removed:
                 raise missing("MCP server", server.id)
 
@@ -164,7 +164,7 @@ class ServerVerbs(Desk):
                 )
 
             changed = await self._store.servers.update(server.id, accepted)
-            await self._changed()
+            await self._changed(server=server.id)
             if changed is None:
                 raise missing("MCP server", server.id)
         return changed
@@ -199,7 +199,8 @@ class ServerVerbs(Desk):
             return server
         version = self._catalog.adapters[account.integration].version
         documented = self._catalog.documented(account)
-        fresh = [name for name in documented if name not in server.accepted_tools]
+        known = set(server.accepted_tools)
+        fresh = [name for name in documented if name not in known]
         if fresh and version != server.accepted_version:
             return server
         return msgspec.structs.replace(

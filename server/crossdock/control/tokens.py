@@ -30,7 +30,7 @@ class TokenVerbs(Desk):
             )
             line.target = token.id
             await self._store.api_tokens.add(token)
-            await self._changed()
+            await self._changed(token=token.id)
         return issued_token(token, text)
 
     async def tokens(self, limit: int, cursor: str | None) -> tuple[list[ShownToken], str | None]:
@@ -53,6 +53,6 @@ class TokenVerbs(Desk):
         with self._audited(actor, "token.revoke") as line:
             line.target = (await self.token(token_id)).id
             removed = await self._store.api_tokens.remove(token_id)
-            await self._changed()
+            await self._changed(token=token_id)
             if not removed:
                 raise missing("API token", token_id)

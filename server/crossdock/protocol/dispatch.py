@@ -1,4 +1,4 @@
-"""Method → handler; the one place where exceptions become replies."""
+"""Method → handler, for every revision; batches, notifications and answers to our questions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import msgspec
 
 from crossdock.errors import (
     CannotAsk,
-    CrossdockError,
     InputRequired,
     ProtocolError,
     Refused,
@@ -18,12 +17,10 @@ from crossdock.errors import (
     UnknownTool,
     UpstreamFailure,
 )
-from crossdock.log import logger
-from crossdock.model import Grant, Struct, Tools
+from crossdock.model import Grant, Tools
 from crossdock.protocol import render
 from crossdock.protocol.exchange import Asked, Exchange, Line
 from crossdock.protocol.jsonrpc import (
-    INTERNAL_ERROR,
     INVALID_PARAMS,
     INVALID_REQUEST,
     METHOD_NOT_FOUND,
@@ -38,7 +35,16 @@ from crossdock.protocol.jsonrpc import (
     result_bytes,
     text_of,
 )
-from crossdock.protocol.listening import CHANGED_METHOD, Admit, Listener, Listeners
+from crossdock.protocol.listening import CHANGED_METHOD, Listener, Listeners
+from crossdock.protocol.passing import (
+    ACCEPTED,
+    CANCELLED,
+    Inbound,
+    Incoming,
+    Reply,
+    Subscription,
+    failed,
+)
 from crossdock.protocol.sessions import Session, Sessions
 from crossdock.protocol.states import States, bound_to
 from crossdock.protocol.streams import Stream, Streams
@@ -46,7 +52,6 @@ from crossdock.protocol.versions import (
     REVISIONS,
     VERSION_KEY,
     Headers,
-    Revision,
     classify,
     level_of,
     negotiate,
@@ -54,54 +59,7 @@ from crossdock.protocol.versions import (
 
 _MOST_IN_BATCH = 50
 _SUBSCRIPTION = "io.modelcontextprotocol/subscriptionId"
-log = logger(__name__)
 
-
-class Inbound(Struct, frozen=True, kw_only=True):
-    """One POST: its body, the headers that matter, and the id under which it is logged.
-
-    `admit` judges the request's token again, for streams that outlive the judgement."""
-
-    body: bytes
-    headers: Headers
-    request_id: str
-    admit: Admit
-
-
-class Subscription(Struct, frozen=True, kw_only=True):
-    """A stream to be drained to the client, and its place among the listeners."""
-
-    stream: Stream
-    listener: Listener
-
-
-class Reply(Struct, frozen=True, kw_only=True):
-    """What goes back. No payload: the message was accepted and needs no answer (202).
-
-    `silent` stands for a request that was cancelled: nobody expects its answer."""
-
-    payload: bytes | None
-    status: int = 200
-    headers: tuple[tuple[str, str], ...] = ()
-    subscription: Subscription | None = None
-    silent: bool = False
-
-
-class Incoming(Struct, frozen=True, kw_only=True):
-    """A message with everything that its handler may need."""
-
-    grant: Grant
-    message: Message
-    revision: Revision
-    session: Session | None
-    headers: Headers
-    line: Line
-    request_id: str
-    admit: Admit
-
-
-ACCEPTED = Reply(payload=None, status=202)
-CANCELLED = Reply(payload=None, silent=True)
 Handler = Callable[[Incoming], Awaitable[Reply]]
 
 
@@ -150,12 +108,10 @@ class Dispatcher:
             message = read_message(inbound.body)
             incoming = self._classified(grant, inbound, line, message)
         except Exception as error:
-            return _failed(error, message, inbound.request_id)
+            return failed(error, message, inbound.request_id)
         return await self.serve(incoming)
 
-    def _classified(
-        self, grant: Grant, inbound: Inbound, line: Line, message: Message
-    ) -> Incoming:
+    def _classified(self, grant: Grant, inbound: Inbound, line: Line, message: Message) -> Incoming:
         headers = inbound.headers
         session: Session | None = None
         if not message.method:
@@ -167,10 +123,10 @@ class Dispatcher:
             revision = session.revision
         else:
             revision = classify(message, headers)
-            if headers.session is not None and not revision.modern:
-                if message.method != "initialize":
-                    session = self.sessions.open(headers.session, grant.server_id)
-                    revision = session.revision
+            older = not revision.modern and message.method != "initialize"
+            if headers.session is not None and older:
+                session = self.sessions.open(headers.session, grant.server_id)
+                revision = session.revision
         return Incoming(
             grant=grant,
             message=message,
@@ -199,7 +155,7 @@ class Dispatcher:
                 )
             return await handler(incoming)
         except Exception as error:
-            return _failed(error, message, incoming.request_id)
+            return failed(error, message, incoming.request_id)
 
     async def _batch(self, grant: Grant, inbound: Inbound, line: Line) -> Reply:
         """2025-03-26 alone has batches; all answers go into one array."""
@@ -219,7 +175,7 @@ class Dispatcher:
         except Unreadable as error:
             return Reply(payload=error_bytes(None, error.code, str(error)), status=400)
         except Exception as error:
-            return _failed(error, None, inbound.request_id)
+            return failed(error, None, inbound.request_id)
         batch = [
             Incoming(
                 grant=grant,
@@ -330,9 +286,7 @@ class Dispatcher:
         self.listeners.add(listener)
         told = b'{"notifications":%b,%b}' % (msgspec.json.encode(honoured), meta)
         stream.push(notification_bytes("notifications/subscriptions/acknowledged", told))
-        return Reply(
-            payload=None, subscription=Subscription(stream=stream, listener=listener)
-        )
+        return Reply(payload=None, subscription=Subscription(stream=stream, listener=listener))
 
     async def _call(self, incoming: Incoming) -> Reply:
         session = incoming.session
@@ -417,37 +371,14 @@ def _call_params(message: Message) -> tuple[str, msgspec.Raw | None]:
     return name, arguments
 
 
-def _result(
-    message: Message, result: bytes, headers: tuple[tuple[str, str], ...] = ()
-) -> Reply:
+def _result(message: Message, result: bytes, headers: tuple[tuple[str, str], ...] = ()) -> Reply:
     id: Any = message.id
     return Reply(payload=result_bytes(id, result), headers=headers)
 
 
-def _failed(error: Exception, message: Message | None, request_id: str) -> Reply:
-    id = message.id if message is not None else None
-    if isinstance(error, ProtocolError):
-        if message is None and isinstance(error, Unreadable):
-            id = error.id
-        payload = error_bytes(id, error.code, str(error), error.data)
-        return Reply(payload=payload, status=error.status)
-    if isinstance(error, Refused):
-        payload = error_bytes(id, error.status * 100 + 1, str(error))
-        return Reply(payload=payload, status=error.status)
-    if not isinstance(error, CrossdockError):
-        log.error("request.failed", request_id=request_id, exc_info=error)
-    return internal_error(id, request_id)
-
-
 def _instructions(grant: Grant) -> str:
     return (
-        f"Tools of the MCP server {grant.name!r}. Lists are paged: pass next_cursor back unchanged. "
-        "Errors say whether a retry makes sense; on rate_limited wait retry_after_seconds."
-    )
-
-
-def internal_error(id: bytes | None, request_id: str) -> Reply:
-    """Return the reply for what should not have happened: an id to look up, no detail."""
-    return Reply(
-        payload=error_bytes(id, INTERNAL_ERROR, f"Internal error (request {request_id})")
+        f"Tools of the MCP server {grant.name!r}. Lists are paged: pass next_cursor back "
+        "unchanged. Errors say whether a retry makes sense; on rate_limited wait "
+        "retry_after_seconds."
     )

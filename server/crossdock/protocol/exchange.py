@@ -295,7 +295,9 @@ def _fits(question: Question, answer: Any) -> bool:
     if question.method != "elicitation/create":
         return True
     action = answer.get("action")
-    return action in _ACTIONS and (action != "accept" or isinstance(answer.get("content", {}), dict))
+    return action in _ACTIONS and (
+        action != "accept" or isinstance(answer.get("content", {}), dict)
+    )
 
 
 def _result_of(question: Question, answer: Message) -> Any:

@@ -208,4 +208,3 @@ def decoded_header(value: str) -> str:
         raise ProtocolError(
             HEADER_MISMATCH, "Header mismatch: a base64 value cannot be decoded", status=400
         ) from None
-

@@ -12,7 +12,7 @@ import contextlib
 
 from aiohttp import web
 
-from crossdock.protocol.dispatch import Reply
+from crossdock.protocol.passing import Reply
 from crossdock.protocol.streams import Stream
 from crossdock.web import events, keys
 from crossdock.web.accepting import Accepts
@@ -174,6 +174,4 @@ def _whole(reply: Reply, accepts: Accepts, request: web.Request) -> web.Response
             headers={**headers, **events.headers(request)},
             content_type=events.EVENTS,
         )
-    return web.Response(
-        body=reply.payload, status=reply.status, headers=headers, content_type=JSON
-    )
+    return web.Response(body=reply.payload, status=reply.status, headers=headers, content_type=JSON)

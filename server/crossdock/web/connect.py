@@ -21,7 +21,7 @@ from crossdock.model import Effect, Grant, Tool
 from crossdock.snippets import TOKEN_PLACE, Setup, Snippet, Target, is_local, setups, slug
 from crossdock.web import keys
 from crossdock.web.bundles import ASSETS, Bundle, mcp_bundle, npm_tarball
-from crossdock.web.streamable import admit
+from crossdock.web.door import admit
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -29,6 +29,10 @@ _EFFECTS: tuple[tuple[Effect, str, str], ...] = (
     ("read", "Read", "looks things up"),
     ("write", "Write", "creates or changes"),
     ("destructive", "Destructive", "can delete or overwrite"),
+)
+_KEY = (
+    "The address of this page is the key. Whoever has it can use these tools, so pass it on like a "
+    "password, and have it revoked if it gets into the wrong hands."
 )
 _TITLES = {
     401: "An API token is missing",
@@ -87,11 +91,6 @@ def in_browsers(otherwise: Handler) -> Handler:
         return await (page if wants_page(request) else otherwise)(request)
 
     return get
-
-
-async def no_stream(request: web.Request) -> web.StreamResponse:
-    """Refuse a GET that is no person's."""
-    raise web.HTTPMethodNotAllowed("GET", ["POST"])
 
 
 async def page(request: web.Request) -> web.StreamResponse:
@@ -173,10 +172,7 @@ def _facts(grant: Grant) -> str:
 
 
 def _notes(target: Target) -> str:
-    notes = [
-        "The address of this page is the key. Whoever has it can use these tools, so pass it on "
-        "like a password, and have it revoked if it gets into the wrong hands."
-    ]
+    notes = [_KEY]
     if target.second_factor:
         notes.append(
             f"Put the API token that you were given in the place of {TOKEN_PLACE}, or into the "
@@ -211,7 +207,8 @@ def _setup(setup: Setup, local: bool, opened: bool) -> str:
 
 
 def _snippet(snippet: Snippet) -> str:
-    return f'<div class="where"><span>{escape(snippet.where)}</span></div><pre>{escape(snippet.text)}</pre>'
+    where = f'<div class="where"><span>{escape(snippet.where)}</span></div>'
+    return f"{where}<pre>{escape(snippet.text)}</pre>"
 
 
 def _tools(tools: Iterable[Tool]) -> str:

@@ -34,7 +34,7 @@ def is_mcp(request: web.BaseRequest) -> bool:
 async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give every request an id; a proper one that came along is kept."""
     given = request.headers.get("X-Request-Id", "")
-    request_id = given if _REQUEST_ID.fullmatch(given) else os.urandom(12).hex()
+    request_id = given if _REQUEST_ID.fullmatch(given) else os.urandom(16).hex()
     request[keys.request_id] = request_id
     response = await handler(request)
     if not response.prepared:
@@ -89,9 +89,7 @@ async def same_site(request: web.Request, handler: Handler) -> web.StreamRespons
         )
     origin = request.headers.get("Origin")
     if origin is not None and not origins.page_fits(origin):
-        raise Refused(
-            403, "Pages of this origin may not call; add it to [server] allowed_origins."
-        )
+        raise Refused(403, "Pages of this origin may not call; add it to [server] allowed_origins.")
     response = await handler(request)
     if origin is not None and not response.prepared:
         response.headers.update(cross_origin(request))

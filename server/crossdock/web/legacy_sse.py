@@ -16,7 +16,7 @@ from aiohttp_sse import EventSourceResponse, sse_response
 
 from crossdock.errors import Refused
 from crossdock.model import Grant
-from crossdock.protocol.dispatch import Dispatcher, Incoming
+from crossdock.protocol.dispatch import Dispatcher
 from crossdock.protocol.jsonrpc import (
     METHOD_NOT_FOUND,
     Message,
@@ -26,6 +26,7 @@ from crossdock.protocol.jsonrpc import (
     text_of,
 )
 from crossdock.protocol.listening import Listener
+from crossdock.protocol.passing import Incoming
 from crossdock.protocol.sessions import Session
 from crossdock.protocol.streams import Stream
 from crossdock.protocol.versions import OLDEST, REVISIONS, VERSION_KEY, negotiate
@@ -137,9 +138,7 @@ def _stream(request: web.Request, grant: Grant) -> LegacyStream:
     return stream
 
 
-async def _take(
-    request: web.Request, grant: Grant, stream: LegacyStream, message: Message
-) -> None:
+async def _take(request: web.Request, grant: Grant, stream: LegacyStream, message: Message) -> None:
     dispatcher = request.app[keys.dispatcher]
     claim = message.meta.get(VERSION_KEY)
     named = None if claim is None else REVISIONS.get(text_of(claim) or "")

@@ -44,9 +44,7 @@ async def _standalone(
 ) -> web.StreamResponse:
     listeners = request.app[keys.dispatcher].listeners
     stream = Stream(session.nonce)
-    listener = Listener(
-        partial(admit, request), stream.push, stream.end, session=session.nonce
-    )
+    listener = Listener(partial(admit, request), stream.push, stream.end, session=session.nonce)
     listeners.add(listener)
     if behind:  # what changed while the client was away nobody wrote down: let it look again
         stream.push(CHANGED)

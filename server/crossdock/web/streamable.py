@@ -8,8 +8,8 @@ from functools import partial
 from aiohttp import web
 
 from crossdock.errors import ProtocolError, Refused
-from crossdock.protocol.dispatch import Inbound
 from crossdock.protocol.jsonrpc import Unreadable, read_message
+from crossdock.protocol.passing import Inbound
 from crossdock.protocol.versions import Headers
 from crossdock.web import keys
 from crossdock.web.accepting import accepted

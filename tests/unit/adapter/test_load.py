@@ -66,17 +66,21 @@ WRONG: dict[str, tuple[str, str, str, str, str]] = {
         "get_single_acme_item_by_id", "documented twice, first at"),
     "too few words": (
         "docs/items.md", "Read one item by the id that Acme gave it.", "Read one.",
-        "get_single_acme_item_by_id", "9 characters"),
+        "", "9 characters"),
     "too many words": (
         "docs/items.md", "Read one item by the id that Acme gave it.", "x" * 1201,
-        "get_single_acme_item_by_id", "1201 characters"),
+        "", "1201 characters"),
     "a path argument is missing": (
         "docs/items.md", "```toml\n[path.id]", "```toml\n[query.id]", "", "needs [path.id]"),
     "a path argument too many": (
         "docs/items.md", "[body.title]\ntype = \"string\"\nminLength = 1", "[path.title]\n"
-        "type = \"string\"\nminLength = 1", "create_a_acme_item", "[path.title] has no"),
+        "type = \"string\"\nminLength = 1", "", "[path.title] has no"),
     "a body on a GET": (
-        "docs/items.md", "[query.colour]", "[body.colour]", "list_all_acme_items", "GET sends no body"),
+        "docs/items.md", "[query.colour]", "[body.colour]", "", "GET sends no body"),
+    "a limit of one's own": (
+        "docs/items.md", "[query.colour]", "[query.limit]", "`limit`", "by itself"),
+    "a cursor of one's own": (
+        "docs/items.md", "[query.colour]", "[mapper.next_cursor]", "`next_cursor`", "by itself"),
     "a broken page": (
         "docs/labels.md", "[path.id]", "[path.id", "", "docs/labels.md:6"),
 }  # fmt: skip

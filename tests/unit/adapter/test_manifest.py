@@ -41,9 +41,30 @@ WRONG: dict[str, tuple[str, str, str | None, str]] = {
     "unknown effect": ('effect = "read"', 'effect = "reads"', 'effect = "reads"', "effect"),
     "method in capitals": ("archive = ", "Archive = ", "Archive = ", "'Archive'"),
     "resource in capitals": ("[resources.codes]", "[resources.Codes]", "Codes", "'Codes'"),
-    "unknown in a resource": ('tags = ["hidden"]', 'tags = ["hidden"]\nurl = "x"', "url =", "unknown key"),
+    "a credential that is not there": (
+        'format = "{api_key}"', 'format = "{api_ke}"', 'format = "{api_ke}"', "[credentials.api_ke]"),
+    "a format without end": (
+        'format = "{api_key}"', 'format = "{api_key"', 'format = "{api_key"', "auth.format"),
+    "basic without its pair": (
+        'scheme = "api_key"', 'scheme = "basic"', 'scheme = "basic"', "[credentials.username]"),
+    "no cursor to ask with": ('ask = { cursor = "page" }', "", 'list = "GET /items"', "needs ask"),
+    "a question of another style": (
+        '{ cursor = "page" }', '{ cursor = "page", offset = "o" }', 'list = "GET /items"', "`offset`"),
+    "a default above the maximum": ("default = 3,", "default = 51,", 'list = "GET /items"', "between"),
+    "a status that is none": (
+        'partial = "/warnings"', 'status = { 42 = "forbidden" }', "status = {", "'42' is no HTTP"),
+    "a kind that is none": (
+        'partial = "/warnings"', 'status = { 422 = "rejected" }', "status = {", "upstream_rejected"),
+    "a placeholder in capitals": ('"GET /items/{id}"', '"GET /items/{ID}"', "{ID}", "placeholder"),
+    "a placeholder without end": ('"GET /items/{id}"', '"GET /items/{id"', '/{id"', "placeholder"),
+    "unknown in a credential": (
+        'about = "The key."', 'about = "The key."\nsecrt = true', "secrt", "credentials.api_key.secrt"),
+    "unknown in a resource": ('tags = ["hidden"]', 'tags = ["hidden"]\nurl = "x"', 'url = "x"', "unknown key"),
     "tags are text": ('tags = ["hidden"]', 'tags = "hidden"', 'tags = "hidden"', "tags"),
     "no methods": ('methods.list = "GET /secrets"', "", "[resources.secrets_of_state]", "methods"),
+    "one name for two tools": (
+        'tags = ["hidden"]', 'singular = "code"\nmethods.get = "GET /codes/{id}"',
+        'methods.get = "GET /codes/{id}"', "declared twice"),
     "base_url as a setting": (
         "[auth]", '[settings.base_url]\nabout = "x"\n\n[auth]', "[settings.base_url]", "exists by itself"),
     "default of another type": (

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-
 from harness import talker
 from harness.provider import Provider, reply
 from harness.running import Running, Server

@@ -7,9 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-
 from harness.running import Server
-from harness.speaking import LEGACY, MODERN, META
+from harness.speaking import LEGACY, META, MODERN
 from harness.streaming import until
 
 ALL = (MODERN, *LEGACY)
@@ -201,9 +200,7 @@ async def test_a_session_logs_from_its_own_level_upwards(
 
 
 @pytest.mark.requirement("mcp:logging:wanted-only")
-async def test_without_a_session_older_revisions_log_nothing(
-    server: Server, gate: Any
-) -> None:
+async def test_without_a_session_older_revisions_log_nothing(server: Server, gate: Any) -> None:
     gate.open()
     called = await server.call("talker_things_talk", {}, revision="2025-06-18")
     assert called.data == {"talked": True}

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-
 from harness.running import Server
 from harness.speaking import META, MODERN
 

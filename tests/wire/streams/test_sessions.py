@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-
 from harness.running import Clock, Running, Server
 from harness.speaking import LEGACY, MODERN
 from harness.streaming import Talk
