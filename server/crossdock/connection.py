@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -46,6 +47,7 @@ from crossdock.upstream import Exchange, Upstream, query_string
 _EARLY = 60.0  # renew this long before a token's end, or at four fifths of a short life
 _UNSAID = 300.0
 _REMEMBERED = 1000
+_UPWARDS = re.compile(r"/(?:\.|%2e){1,2}(?:/|$)", re.IGNORECASE)
 
 
 class Measured:
@@ -139,6 +141,8 @@ class Connection:
     def _url(self, request: UpstreamRequest) -> URL:
         if not request.path.startswith("/") or "?" in request.path or "#" in request.path:
             raise ValueError("a request path starts with / and holds no ? or #")
+        if _UPWARDS.search(request.path):
+            raise ValueError("a request path must not leave the adapter's base_url")
         target = f"{self._base}{request.path}"
         pairs = (*request.query, *self._signed_query)
         if pairs:

@@ -7,6 +7,7 @@ test wants what a gateway does seldom: streams that break, sessions that end, pr
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -358,3 +359,59 @@ async def test_a_batch_goes_through_and_comes_back_as_one(bridge: Bridge, far: F
         host.say([{"jsonrpc": "2.0", "id": id, "method": "ping"} for id in (1, 2)])
         batch: Any = await host.heard()
         assert [one["id"] for one in batch] == [1, 2]
+
+
+# --- what the gateway asks and says by itself ------------------------------------------------
+
+
+@pytest.mark.requirement("clients:bridge:both-eras")
+@pytest.mark.parametrize("said", ["accept", "decline"])
+async def test_the_human_at_the_local_client_is_asked_before_a_delete(
+    bridge: Bridge, malomo: Malomo, said: str
+) -> None:
+    server = await malomo.running.server(confirm="destructive")
+    listed = (await malomo.call("list_all_malomo_webhooks", {})).data["result"]
+    async with bridge(server.url) as host:
+        await host.greet("2025-06-18", elicitation={})
+        arguments = {"id": listed[0]["id"]}
+        id = host.ask("tools/call", name="delete_a_malomo_webhook_by_id", arguments=arguments)
+        question = await host.heard()
+        assert question["method"] == "elicitation/create"
+        content = {"content": _agreed(question)} if said == "accept" else {}
+        host.say({"jsonrpc": "2.0", "id": question["id"], "result": {"action": said, **content}})
+        answer = await host.answer(id)
+        assert answer["result"]["isError"] is (said == "decline")
+        assert await host.end() == 0
+    left = (await malomo.call("list_all_malomo_webhooks", {})).data["result"]
+    assert len(left) == len(listed) - (said == "accept")
+
+
+def _agreed(question: dict[str, Any]) -> dict[str, Any]:
+    """Fill in the form: yes to everything that can be true."""
+    asked = question["params"]["requestedSchema"]["properties"]
+    return {name: True for name, field in asked.items() if field["type"] == "boolean"}
+
+
+@pytest.mark.requirement("clients:bridge:both-eras")
+@pytest.mark.parametrize("modern", [True, False], ids=["newest", "older"])
+async def test_news_of_the_tools_reach_the_local_client(
+    bridge: Bridge, malomo: Malomo, modern: bool
+) -> None:
+    server = await malomo.running.server()
+    path = f"/integrated-account/shop/mcp/{server.id}"
+    async with bridge(server.url) as host:
+        if modern:
+            host.ask("subscriptions/listen", modern=True, notifications={"toolsListChanged": True})
+            assert (await host.heard())["method"] == "notifications/subscriptions/acknowledged"
+        else:
+            await host.greet()
+            await host.request("ping")
+        async with asyncio.timeout(20):
+            narrowed, news = True, ""
+            while news != "notifications/tools/list_changed":  # the older stream opens unseen
+                methods = ["read"] if narrowed else ["read", "write"]
+                await malomo.running.request("PATCH", path, {"config": {"methods": methods}})
+                narrowed = not narrowed
+                with contextlib.suppress(TimeoutError):
+                    news = (await host.heard(1))["method"]
+        assert await host.end() == 0

@@ -154,6 +154,7 @@ async def test_no_shape_of_path_brings_a_token_into_a_log(front: Front) -> None:
         f"/{token}",
         f"/nothing?{token}",
         "/mcp/another-kind-of-secret",
+        "/elsewhere/another-kind-of-secret",
         f'/mcp/{token}" \n',
     ]
     for shape in shapes:
@@ -162,7 +163,7 @@ async def test_no_shape_of_path_brings_a_token_into_a_log(front: Front) -> None:
             headers |= {"Referer": front.url, "User-Agent": f"agent {token}"}
             await _raw(front, verb, shape, headers)
     async with asyncio.timeout(10):
-        while front.nginx.logs.count("\n") < 2 * len(shapes) - 2:
+        while front.nginx.logs.count("\n") < 2 * len(shapes):
             await asyncio.sleep(0.05)
     logs = front.nginx.logs
     assert token not in logs

@@ -242,5 +242,6 @@ async def test_every_answer_has_a_request_id_and_a_proper_one_is_kept(
     assert shown == given if given == "abc-1" else len(shown) == 32
 
 
+@pytest.mark.requirement("door:host:checked")
 async def test_the_gateway_listens_on_loopback_only(shared: Shared) -> None:
     assert urlsplit(shared.running.url).hostname == "127.0.0.1"
