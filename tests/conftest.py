@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from crossdock import log
-from crossdock.store import upgrade
 from harness import acme, malomo, running
 from harness.canaries import Canaries
 from harness.malomo import Malomo
 from harness.provider import Provider
 from harness.running import Clock, Running
+
+from crossdock import log
+from crossdock.store import upgrade
 
 MakeGateway = Callable[..., Awaitable[Running]]
 
@@ -127,4 +127,3 @@ async def acme_gateway(gateway: MakeGateway, acme_folder: Path, provider: Provid
         accounts={"shop": acme.account(provider.url)},
         settings={"limits": running.SHORT},
     )
-

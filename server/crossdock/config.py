@@ -217,7 +217,9 @@ def check_settings(settings: Settings, source: str) -> None:
     networks(settings.server.trusted_proxies, source, "server.trusted_proxies")
     url = settings.server.public_url
     if url and not re.fullmatch(r"https?://[^/?#\s]+(/[^?#\s]*)?", url):
-        raise ConfigError(f"{source}: server.public_url must be an origin, as https://gw.example.com")
+        raise ConfigError(
+            f"{source}: server.public_url must be an origin, as https://gw.example.com"
+        )
 
 
 def _reference(source: str, key: str, value: str, example: str) -> None:

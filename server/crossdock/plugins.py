@@ -132,9 +132,7 @@ class Plugins:
                     self.adapters[adapter.name] = adapter
             names = tuple(adapter.name for adapter in adapters)
             if not self._records[impl.plugin_name].error:
-                self._records[impl.plugin_name] = msgspec.structs.replace(
-                    record, adapters=names
-                )
+                self._records[impl.plugin_name] = msgspec.structs.replace(record, adapters=names)
         for name in clashes:
             self.adapters.pop(name, None)
         for adapter in self.adapters.values():

@@ -9,7 +9,7 @@ import pytest
 from harness import acme
 from harness.provider import Provider, raw, reply
 from harness.running import Running, Server
-from harness.speaking import REVISIONS
+from harness.speaking import META, REVISIONS
 
 THREE = ["search_tools", "get_tool_schema", "call_tool"]
 BIG = 123456789012345678901234567890
@@ -221,3 +221,36 @@ async def test_a_server_changes_to_discovery_and_back(acme_gateway: Running) -> 
     wrong = await acme_gateway.request("PATCH", path, {"config": {"tool_exposure": "some"}})
     assert wrong.json["details"] == {"field": "config.tool_exposure"}
     assert json.loads(wrong.body)["statusCode"] == 422
+
+
+async def test_what_a_human_must_confirm_is_asked_through_discovery_too(
+    acme_gateway: Running, provider: Provider
+) -> None:
+    provider.plays(reply({}))
+    server = await acme_gateway.server(tool_exposure="discovery", confirm="destructive")
+    call = {"tool_name": "delete_a_acme_item_by_id", "arguments": {"id": "i1"}}
+    error = (await server.call("call_tool", call)).error  # this client cannot be asked
+    assert error["kind"] != "internal"
+    assert provider.requests == []
+    asked = await server.send(
+        "tools/call",
+        {
+            "name": "call_tool",
+            "arguments": call,
+            "_meta": {f"{META}clientCapabilities": {"elicitation": {}}},
+        },
+    )
+    assert asked.result["resultType"] == "input_required"
+    (key,) = asked.result["inputRequests"]
+    answered = await server.send(
+        "tools/call",
+        {
+            "name": "call_tool",
+            "arguments": call,
+            "inputResponses": {key: {"action": "accept", "content": {"confirm": True}}},
+            "requestState": asked.result["requestState"],
+            "_meta": {f"{META}clientCapabilities": {"elicitation": {}}},
+        },
+    )
+    assert answered.result["isError"] is False
+    assert [one.method for one in provider.requests] == ["DELETE"]

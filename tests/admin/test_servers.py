@@ -8,12 +8,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-
 from conftest import MakeGateway
-from crossdock.access.tokens import mint, well_formed
 from harness import acme
 from harness.provider import Provider
 from harness.running import Clock, Running
+
+from crossdock.access.tokens import mint, well_formed
 
 PATH = "/integrated-account/shop/mcp"
 ALIAS = "/admin/integrated-accounts/shop/mcp"
@@ -182,9 +182,7 @@ async def test_a_server_without_a_tool_is_refused_and_what_was_withheld_is_named
 @pytest.mark.parametrize(
     ("zone", "hour"), [("Z", 10), ("+00:00", 10), ("+02:00", 8), ("-05:30", 15.5)]
 )
-async def test_an_expiry_may_be_given_in_any_zone(
-    running: Running, zone: str, hour: float
-) -> None:
+async def test_an_expiry_may_be_given_in_any_zone(running: Running, zone: str, hour: float) -> None:
     body = {"name": "A", "expires_at": f"2027-03-01T10:00:00{zone}"}
     created = _known(running, (await running.request("POST", PATH, body)).json)
     moment = datetime.fromisoformat(created["expires_at"])
@@ -221,7 +219,9 @@ async def test_a_body_that_cannot_be_read_is_refused(
 
 @PATHS
 @pytest.mark.requirement("server:create:authorised")
-async def test_only_bearers_of_an_api_token_see_or_make_servers(running: Running, path: str) -> None:
+async def test_only_bearers_of_an_api_token_see_or_make_servers(
+    running: Running, path: str
+) -> None:
     server = await running.server()
     strangers = [None, "", mint("api"), server.token, running.admin_token[:-1], "x" * 5000]
     for token in strangers:

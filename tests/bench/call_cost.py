@@ -44,9 +44,8 @@ BODY = json.dumps([ORDER]).encode()
 
 async def upstream(port: int) -> None:
     """Answer every request with the same list: the cheapest provider there can be."""
-    head = (
-        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
-        % len(BODY)
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(
+        BODY
     )
 
     class Provider(asyncio.Protocol):
@@ -98,7 +97,9 @@ def bare(port: int, provider: int) -> None:
     # The same loop as `crossdock serve` chooses.
     import uvloop
 
-    web.run_app(app, loop=uvloop.new_event_loop(), host="127.0.0.1", port=port, access_log=None, print=None)
+    web.run_app(
+        app, loop=uvloop.new_event_loop(), host="127.0.0.1", port=port, access_log=None, print=None
+    )
 
 
 def cpu_seconds(pid: int) -> float:

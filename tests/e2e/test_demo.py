@@ -57,7 +57,7 @@ async def test_it_ends_cleanly_and_leaves_nothing_behind(tmp_path: Path, number:
         assert await up.end(number) == 0
         assert up.err == b""
         left = [path for path in tmp_path.rglob("*") if path.is_file()]
-        assert [path for path in left if path.suffix not in (".pyc",)] == []
+        assert [path for path in left if path.suffix != ".pyc"] == []
 
 
 @pytest.mark.requirement("clients:demo:one-command")

@@ -31,17 +31,13 @@ class Demo:
 
     def server(self, integration: str = "malomo") -> str:
         """Return the MCP URL of an adapter's sandbox."""
-        (url,) = [
-            one["url"] for one in self.ready["servers"] if one["integration"] == integration
-        ]
+        (url,) = [one["url"] for one in self.ready["servers"] if one["integration"] == integration]
         return str(url)
 
     def sandbox(self, integration: str = "malomo") -> str:
         """Return the base URL of an adapter's sandbox."""
         (url,) = [
-            one["base_url"]
-            for one in self.ready["sandboxes"]
-            if one["integration"] == integration
+            one["base_url"] for one in self.ready["sandboxes"] if one["integration"] == integration
         ]
         return str(url)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
+from harness.running import Running, Server
 
 from crossdock_malomo import sandbox
-from harness.running import Running, Server
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from aiohttp import ClientSession, ClientTimeout
+from harness.speaking import Response, Speaker
 
 from crossdock.access.tokens import mint
 from crossdock.app import Listener
 from crossdock.config import Settings, check_settings
 from crossdock.gateway import Gateway
-from harness.speaking import Response, Speaker
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from aiohttp import ClientSession
-
     from harness.canaries import Canaries
 
 MODERN = "2026-07-28"

@@ -22,7 +22,9 @@ def _classes() -> list[type]:
     return [
         one
         for one in vars(errors).values()
-        if inspect.isclass(one) and issubclass(one, BaseException) and one.__module__ == errors.__name__
+        if inspect.isclass(one)
+        and issubclass(one, BaseException)
+        and one.__module__ == errors.__name__
     ]
 
 

@@ -24,7 +24,12 @@ def test_tokens_and_known_secrets_are_hidden_in_every_field(
     token, secret = mint("mcp"), "known-secret-6f0a"
     redactor.learn([secret])
     log = logger("test")
-    log.info("event", url=f"http://h/mcp/{token}/x?y", deep={"a": [token, {"b": secret}]}, raw=token.encode())
+    log.info(
+        "event",
+        url=f"http://h/mcp/{token}/x?y",
+        deep={"a": [token, {"b": secret}]},
+        raw=token.encode(),
+    )
     log.warning(f"{token} in the event itself")
     try:
         raise ValueError(f"{secret} in an error")

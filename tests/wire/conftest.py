@@ -14,12 +14,12 @@ from typing import NamedTuple
 
 import pytest
 import pytest_asyncio
-
-from crossdock import log
 from harness import acme, running
 from harness.canaries import Canaries
 from harness.provider import Provider, reply
 from harness.running import Running, Server
+
+from crossdock import log
 
 
 class Shared(NamedTuple):

@@ -8,12 +8,11 @@ from typing import Any
 from urllib.parse import unquote, unquote_to_bytes
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
-from hypothesis import strategies as st
-
 from harness import acme
 from harness.provider import Provider, Received
 from harness.running import Server
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 RELAXED = settings(
@@ -217,7 +216,11 @@ async def test_an_unknown_argument_is_answered_with_those_that_there_are(server:
     arguments=st.dictionaries(
         st.sampled_from(["id", "title", "size", "limit", "x", "__proto__", "next_cursor"]),
         st.recursive(
-            st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=9),
+            st.none()
+            | st.booleans()
+            | st.integers()
+            | st.floats(allow_nan=False, allow_infinity=False)
+            | st.text(max_size=9),
             lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
             max_leaves=6,
         ),

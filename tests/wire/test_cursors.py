@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-
 from conftest import MakeGateway
 from harness import malomo as sandbox
 from harness.malomo import Malomo
@@ -170,9 +169,7 @@ async def test_a_cursor_can_be_used_again_and_with_another_limit(malomo: Malomo)
 
 
 @pytest.mark.requirement("tools:paging:cursor-unchanged")
-async def test_a_cursor_survives_a_restart_as_the_url_does(
-    gateway: MakeGateway, shop: str
-) -> None:
+async def test_a_cursor_survives_a_restart_as_the_url_does(gateway: MakeGateway, shop: str) -> None:
     accounts = {"shop": sandbox.account(shop)}
     first = await gateway(accounts=accounts)
     server = await first.server()
@@ -194,7 +191,7 @@ def _pages(records: list[dict[str, Any]], size: int) -> Callable[[web.Request], 
         shown = records[start : start + size]
         headers = {}
         if start + size < len(records):
-            target = f"<{request.url.with_query(page=start + size)}>; rel=\"next\""
+            target = f'<{request.url.with_query(page=start + size)}>; rel="next"'
             headers["Link"] = f'<https://x.example/?page=0>; rel="first", {target}; title="a, b"'
         return web.json_response(shown, headers=headers)
 
@@ -209,7 +206,9 @@ async def test_the_link_header_is_read_among_others(server: Server, upstream: Pr
     met: list[Any] = []
     cursor = None
     for _ in range(20):
-        given: dict[str, Any] = {"limit": 3} if cursor is None else {"limit": 3, "next_cursor": cursor}
+        given: dict[str, Any] = (
+            {"limit": 3} if cursor is None else {"limit": 3, "next_cursor": cursor}
+        )
         page = (await server.call("list_all_acme_items", given)).data
         met += page["result"]
         cursor = page["next_cursor"]
@@ -224,7 +223,7 @@ async def test_a_page_that_names_itself_as_the_next_ends_the_list(
     server: Server, upstream: Provider
 ) -> None:
     async def play(request: web.Request) -> web.Response:
-        return web.json_response([{"id": 1}], headers={"Link": '</items?page=1>; rel=next'})
+        return web.json_response([{"id": 1}], headers={"Link": "</items?page=1>; rel=next"})
 
     upstream.plays(play)
     first = (await server.call("list_all_acme_items", {})).data
@@ -258,5 +257,7 @@ async def test_records_without_an_id_are_walked_by_their_place(
 
     upstream.plays(play)
     page = (await server.call("list_all_acme_items", {"limit": 2})).data
-    rest = await server.call("list_all_acme_items", {"limit": 50, "next_cursor": page["next_cursor"]})
+    rest = await server.call(
+        "list_all_acme_items", {"limit": 50, "next_cursor": page["next_cursor"]}
+    )
     assert [*page["result"], *rest.data["result"]] == records

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from harness import acme
 from harness.provider import Provider
 from harness.running import Running, Server
@@ -39,7 +38,11 @@ def page(acme_folder: Path) -> Path:
 
 async def test_edited_words_show_in_the_next_list(server: Server, page: Path) -> None:
     before = {tool["name"]: tool for tool in await server.tools()}
-    _edit(page, "Read one item by the id that Acme gave it.", "Read one item, and only one, by its id.")
+    _edit(
+        page,
+        "Read one item by the id that Acme gave it.",
+        "Read one item, and only one, by its id.",
+    )
     after = {tool["name"]: tool for tool in await server.tools()}
     assert list(before) == list(after)
     changed = [name for name in before if before[name] != after[name]]
@@ -52,7 +55,9 @@ async def test_a_new_argument_is_listed_checked_and_sent(
 ) -> None:
     refused = await server.call("list_all_acme_items", {"owner": "me"})
     assert refused.error["argument"] == "owner"
-    argument = '[query.owner]\ntype = "string"\ndescription = "Only items of theirs."\n\n[query.open]'
+    argument = (
+        '[query.owner]\ntype = "string"\ndescription = "Only items of theirs."\n\n[query.open]'
+    )
     _edit(page, "[query.open]", argument)
     await server.tools()
     provider.requests.clear()

@@ -7,16 +7,16 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-
 from conftest import MakeGateway
-from crossdock.access.tokens import mint
 from harness import malomo
 from harness.malomo import Malomo
 from harness.running import Clock, Running, Server
 from harness.speaking import MODERN, REVISIONS, Response, Speaker, envelope
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from wire.conftest import Shared
+
+from crossdock.access.tokens import mint
 
 PING = b'{"jsonrpc":"2.0","id":"who","method":"ping"}'
 SHARED = pytest.mark.asyncio(loop_scope="session")
@@ -56,7 +56,16 @@ async def test_unknown_malformed_and_revoked_tokens_are_refused_alike_byte_for_b
     mistyped = unknown[:-1] + ("a" if unknown[-1] != "a" else "b")
     expected = [_told(response) for response in await _refusals(revoked)]
     assert {told[0] for told in expected} == {403}
-    for token in (unknown, mistyped, mint("api"), "x", "cdm_", unknown[:-1], unknown.lower(), "%00"):
+    for token in (
+        unknown,
+        mistyped,
+        mint("api"),
+        "x",
+        "cdm_",
+        unknown[:-1],
+        unknown.lower(),
+        "%00",
+    ):
         speaker = malomo_gateway.speaker(f"/mcp/{token}")
         assert [_told(response) for response in await _refusals(speaker)] == expected
 
@@ -74,8 +83,12 @@ async def test_a_refusal_is_a_json_rpc_error_with_the_requests_id_and_words_for_
 
 
 @pytest.mark.requirement("door:token:unknown")
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(token=st.text(st.characters(codec="utf-8", exclude_characters="/?#"), min_size=1, max_size=80))
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    token=st.text(st.characters(codec="utf-8", exclude_characters="/?#"), min_size=1, max_size=80)
+)
 async def test_no_invented_token_opens_anything(malomo_gateway: Running, token: str) -> None:
     from urllib.parse import quote
 
@@ -94,7 +107,9 @@ async def test_a_token_with_one_character_changed_opens_nothing(malomo: Malomo) 
 
 
 @pytest.mark.requirement("door:token:missing")
-@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer "}, {"Authorization": "Basic eA=="}])
+@pytest.mark.parametrize(
+    "headers", [{}, {"Authorization": "Bearer "}, {"Authorization": "Basic eA=="}]
+)
 async def test_no_token_at_all_is_401_with_a_challenge(
     malomo_gateway: Running, headers: dict[str, str]
 ) -> None:
@@ -107,9 +122,7 @@ async def test_no_token_at_all_is_401_with_a_challenge(
 
 @pytest.mark.requirement("door:token:bearer")
 @pytest.mark.parametrize("revision", REVISIONS)
-async def test_the_token_may_come_as_a_bearer_token_instead(
-    malomo: Malomo, revision: str
-) -> None:
+async def test_the_token_may_come_as_a_bearer_token_instead(malomo: Malomo, revision: str) -> None:
     for scheme in ("Bearer", "bearer", "BEARER"):
         headers = {"Authorization": f"{scheme} {malomo.server.token}"}
         speaker = malomo.running.speaker("/mcp", headers)
@@ -136,7 +149,9 @@ async def test_two_servers_reach_two_accounts_and_neither_the_others(
         one, two = await running.server("shop"), await running.server("other")
         body = {"topic": "events:created", "url": "https://hooks.example.com/one"}
         made = (await one.call("create_a_malomo_webhook", body)).data
-        found = [hook["id"] for hook in (await one.call("list_all_malomo_webhooks", {})).data["result"]]
+        found = [
+            hook["id"] for hook in (await one.call("list_all_malomo_webhooks", {})).data["result"]
+        ]
         assert made["id"] in found
         others = (await two.call("list_all_malomo_webhooks", {})).data["result"]
         assert made["id"] not in [hook["id"] for hook in others]
@@ -286,7 +301,9 @@ async def test_a_foreign_host_reaches_nothing(shared: Shared, host: str) -> None
 
 @SHARED
 @pytest.mark.requirement("door:host:checked")
-@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:9999", "127.0.0.1", "127.0.0.1:1", "[::1]", "[::1]:8"])
+@pytest.mark.parametrize(
+    "host", ["localhost", "LOCALHOST:9999", "127.0.0.1", "127.0.0.1:1", "[::1]", "[::1]:8"]
+)
 async def test_loopback_goes_by_several_names(shared: Shared, host: str) -> None:
     assert (await shared.server.post(PING, {"Host": host})).status == 200
 
@@ -317,7 +334,9 @@ async def test_a_foreign_page_may_not_call_whatever_the_path(shared: Shared, ori
 
 @SHARED
 @pytest.mark.requirement("door:origin:checked")
-@pytest.mark.parametrize("origin", [None, "http://localhost:3000", "http://127.0.0.1", "http://[::1]:8787"])
+@pytest.mark.parametrize(
+    "origin", [None, "http://localhost:3000", "http://127.0.0.1", "http://[::1]:8787"]
+)
 async def test_no_origin_and_pages_of_this_machine_may_call(
     shared: Shared, origin: str | None
 ) -> None:
@@ -366,7 +385,13 @@ async def test_listed_hosts_and_pages_are_let_in_with_cors(gateway: MakeGateway,
     allowed = preflight.headers["Access-Control-Allow-Headers"].lower()
     assert preflight.status == 204
     assert preflight.headers["Access-Control-Allow-Origin"] == "https://app.example.com"
-    for name in ("content-type", "mcp-protocol-version", "mcp-method", "mcp-name", "mcp-param-region"):
+    for name in (
+        "content-type",
+        "mcp-protocol-version",
+        "mcp-method",
+        "mcp-name",
+        "mcp-param-region",
+    ):
         assert name in allowed
     assert "x-evil" not in allowed
     assert (await speaker.post(PING, {"Host": "127.0.0.1"})).status == 421  # the list is the whole

@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 import pytest
-
 from harness.running import Server
 from harness.speaking import LEGACY, META, MODERN, REVISIONS, envelope
 
@@ -32,7 +31,9 @@ async def test_every_revision_lists_tools_at_one_and_the_same_url(
 async def test_a_modern_body_is_modern_whatever_came_before_on_the_connection(
     server: Server,
 ) -> None:
-    assert (await server.send("initialize", {"protocolVersion": "2025-06-18"}, revision="2025-06-18")).result
+    assert (
+        await server.send("initialize", {"protocolVersion": "2025-06-18"}, revision="2025-06-18")
+    ).result
     for _ in range(2):
         assert "resultType" in (await server.send("tools/list")).result
         assert "resultType" not in (await server.send("tools/list", revision="2025-03-26")).result
@@ -273,7 +274,9 @@ async def test_the_newest_revision_knows_neither_get_nor_delete(server: Server, 
 @pytest.mark.requirement("mcp:era:from-body")
 async def test_a_modern_probe_never_meets_a_server_error_or_a_stream(server: Server) -> None:
     for params in ({"_meta": 3}, {"_meta": {VERSION: {}}}, [], "text", None):
-        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "server/discover", "params": params})
+        body = json.dumps(
+            {"jsonrpc": "2.0", "id": 1, "method": "server/discover", "params": params}
+        )
         response = await server.post(body.encode(), {"MCP-Protocol-Version": MODERN})
         assert response.status == 400
         assert response.error["code"] in (-32600, -32602, -32020)

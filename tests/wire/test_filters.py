@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-
 from harness import acme
 from harness.malomo import Malomo
 from harness.provider import Provider
 from harness.running import Running
 from harness.speaking import REVISIONS
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from wire.conftest import Shared
 
 SHARED = pytest.mark.asyncio(loop_scope="session")

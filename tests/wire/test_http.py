@@ -9,7 +9,6 @@ import re
 from urllib.parse import urlsplit
 
 import pytest
-
 from harness.provider import Provider
 from harness.running import Server
 from harness.speaking import MODERN, envelope, raw_exchange
@@ -21,7 +20,8 @@ PING = b'{"jsonrpc":"2.0","id":1,"method":"ping"}'
 
 @pytest.mark.requirement("mcp:http:negotiation")
 @pytest.mark.parametrize(
-    "kind", ["text/plain", "application/x-www-form-urlencoded", "text/json", "multipart/form-data", ""]
+    "kind",
+    ["text/plain", "application/x-www-form-urlencoded", "text/json", "multipart/form-data", ""],
 )
 async def test_a_body_that_is_not_called_json_is_415(server: Server, kind: str) -> None:
     response = await server.post(PING, {"Content-Type": kind})
@@ -30,7 +30,9 @@ async def test_a_body_that_is_not_called_json_is_415(server: Server, kind: str) 
 
 
 @pytest.mark.requirement("mcp:http:negotiation")
-@pytest.mark.parametrize("kind", ["application/json", "application/json; charset=utf-8", "Application/JSON"])
+@pytest.mark.parametrize(
+    "kind", ["application/json", "application/json; charset=utf-8", "Application/JSON"]
+)
 async def test_json_may_be_called_so_in_several_ways(server: Server, kind: str) -> None:
     assert (await server.post(PING, {"Content-Type": kind})).result == {}
 
@@ -129,10 +131,13 @@ async def test_a_slash_at_the_end_makes_no_difference_and_no_redirect(server: Se
         lambda path: f"POST {path} HTTP/1.1\r\nHost: a\r\nA: b\x00c\r\n\r\n",
         lambda path: f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n",
         lambda path: f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n",
-        lambda path: f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n"
-        "Content-Length: 4\r\n\r\nabc",
-        lambda path: f"POST {path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n"
-        "Content-Length: 4\r\n\r\nabcd",
+        lambda path: (
+            f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc"
+        ),
+        lambda path: (
+            f"POST {path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n"
+            "Content-Length: 4\r\n\r\nabcd"
+        ),
         lambda path: f"POST {path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
         lambda path: f"{'X' * 9000} {path} HTTP/1.1\r\n\r\n",
         lambda path: f"POST {path}{'y' * 9000} HTTP/1.1\r\nHost: a\r\n\r\n",

@@ -6,12 +6,11 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-
 from harness.provider import Provider
 from harness.running import Server
 from harness.speaking import LEGACY, MODERN, REVISIONS
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 DEEP = b"[" * 100_000 + b"]" * 100_000
@@ -110,7 +109,7 @@ IDS = [
 
 @pytest.mark.requirement("mcp:jsonrpc:ids", "mcp:tools:call")
 @pytest.mark.parametrize("revision", [MODERN, "2024-11-05"])
-@pytest.mark.parametrize("id", IDS, ids=lambda id: repr(id)[:30])
+@pytest.mark.parametrize("id", IDS, ids=lambda one: repr(one)[:30])
 async def test_an_answer_carries_its_requests_id_unchanged(
     server: Server, id: Any, revision: str
 ) -> None:
@@ -124,7 +123,9 @@ async def test_an_answer_carries_its_requests_id_unchanged(
 
 
 @pytest.mark.requirement("mcp:jsonrpc:ids")
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(id=st.one_of(st.text(max_size=40), st.integers(-(10**60), 10**60)))
 async def test_any_string_or_integer_may_be_an_id(server: Server, id: str | int) -> None:
     body = json.dumps({"jsonrpc": "2.0", "id": id, "method": "ping"}).encode()
@@ -139,20 +140,28 @@ async def test_the_spelling_of_an_id_survives(server: Server) -> None:
 
 
 @pytest.mark.requirement("mcp:jsonrpc:ids")
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(body=st.one_of(
-    st.binary(max_size=200),
-    st.recursive(
-        st.none() | st.booleans() | st.floats() | st.text(max_size=8) | st.integers(),
-        lambda inner: st.lists(inner, max_size=4)
-        | st.dictionaries(
-            st.sampled_from(["jsonrpc", "id", "method", "params", "_meta", "name", "result"]),
-            inner,
-            max_size=5,
-        ),
-        max_leaves=12,
-    ).map(lambda value: json.dumps(value).encode()),
-))
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    body=st.one_of(
+        st.binary(max_size=200),
+        st.recursive(
+            st.none() | st.booleans() | st.floats() | st.text(max_size=8) | st.integers(),
+            lambda inner: (
+                st.lists(inner, max_size=4)
+                | st.dictionaries(
+                    st.sampled_from(
+                        ["jsonrpc", "id", "method", "params", "_meta", "name", "result"]
+                    ),
+                    inner,
+                    max_size=5,
+                )
+            ),
+            max_leaves=12,
+        ).map(lambda value: json.dumps(value).encode()),
+    )
+)
 async def test_no_body_whatsoever_is_a_server_error_or_gets_a_null_id(
     server: Server, body: bytes
 ) -> None:

@@ -9,17 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from conftest import MakeGateway
+from harness import acme, malomo
+from harness.provider import Provider
+from harness.running import Running
+
 from crossdock.config import PluginSettings, Settings
 from crossdock.errors import ConfigError, PluginError
 from crossdock.plugins import load_plugins
-from harness import acme, malomo
-from harness.provider import Provider, reply
-from harness.running import Running
 
 pytestmark = pytest.mark.requirement("door:plugin:isolated")
-HOOK = "from crossdock.adapter import hookimpl, load_adapter\n\n@hookimpl\ndef crossdock_adapters():\n"
+HOOK = (
+    "from crossdock.adapter import hookimpl, load_adapter\n\n@hookimpl\ndef crossdock_adapters():\n"
+)
 BROKEN = {
     "syntax": "def (",
     "import": "import a_module_that_nobody_has",
@@ -124,7 +126,7 @@ def test_a_folder_that_everyone_may_write_is_refused(tmp_path: Path) -> None:
 
 # --- plugins that misbehave while serving ----------------------------------------------------
 
-MAPPER = '''
+MAPPER = """
 import asyncio, sys
 from crossdock.adapter import Outcome, hookimpl, load_adapter
 {imports}
@@ -135,7 +137,7 @@ async def archive(call, context):
 @hookimpl
 def crossdock_adapters():
     yield load_adapter(__name__, mappers={{"items.archive": archive}})
-'''
+"""
 BAD_MAPPERS = {
     "raises": ("raise ValueError('canary')", None),
     "exits": ("sys.exit(3)", None),

@@ -9,7 +9,6 @@ from typing import Any
 
 import http_sf
 import pytest
-
 from harness.malomo import Malomo
 from harness.provider import Provider, reply
 from harness.running import Server
@@ -110,7 +109,11 @@ async def test_each_header_form_becomes_whole_seconds_from_now(
     headers = {name: value() if callable(value) else value for name, value in given.items()}
     called = await _limited(server, upstream, **headers)
     error = called.error
-    assert (error["kind"], error["retryable"], error["upstream_status"]) == ("rate_limited", True, 429)
+    assert (error["kind"], error["retryable"], error["upstream_status"]) == (
+        "rate_limited",
+        True,
+        429,
+    )
     assert error["message"] == "Too many requests"
     told = error["ratelimit"]
     assert told["limit"] == limit

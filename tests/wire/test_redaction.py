@@ -12,14 +12,14 @@ import os
 from pathlib import Path
 
 import pytest
-
 from conftest import MakeGateway
-from crossdock.access.tokens import mint
 from harness import acme, running
 from harness.canaries import Canaries
 from harness.malomo import API_KEY, Malomo
 from harness.provider import Provider, reply
 from harness.speaking import raw_exchange
+
+from crossdock.access.tokens import mint
 
 pytestmark = pytest.mark.requirement("door:token:never-logged")
 
@@ -59,8 +59,14 @@ async def test_everything_that_can_be_logged_of_malomo_shows_no_secret(malomo: M
             await malomo.call(tool, {"id": "89123"})
     await malomo.fault("error", status=401)
     await malomo.call("list_all_malomo_webhooks", {})
-    for path in (f"/mcp/{server.token}/x", f"//mcp/{server.token}", f"/x/{server.token}?{server.token}",
-                 f"/mcp/{server.token}%2f..", f"/.well-known/x/mcp/{server.token}", f"/{server.token}"):
+    for path in (
+        f"/mcp/{server.token}/x",
+        f"//mcp/{server.token}",
+        f"/x/{server.token}?{server.token}",
+        f"/mcp/{server.token}%2f..",
+        f"/.well-known/x/mcp/{server.token}",
+        f"/{server.token}",
+    ):
         for verb in ("GET", "POST", "DELETE", "OPTIONS"):
             await server.request(verb, malomo.running.url + path)
     for head in (f"GET /mcp/{server.token} HTTP/9.9", f"{server.token}", f"GET /{server.token}"):
@@ -180,4 +186,3 @@ async def test_tokens_are_hidden_by_their_form_also_when_nobody_issued_them(
     await malomo.server.send("tools/list", headers={"X-Api-Token": other})
     logging.getLogger("x").warning("seen %s and %s", stranger, other)
     assert malomo.running.canaries.log_text().count("[redacted]") >= 2
-

@@ -6,7 +6,6 @@ import asyncio
 from typing import Any
 
 import pytest
-
 from conftest import MakeGateway
 from harness import malomo as sandbox
 from harness.malomo import Malomo
@@ -39,11 +38,13 @@ async def test_twenty_additions_at_once_through_two_servers_and_two_accounts_all
     # Two accounts of one shop: the lock belongs to the shop, not to the account's id.
     accounts = {"shop": sandbox.account(shop), "same": sandbox.account(shop)}
     running = await gateway(accounts=accounts, settings={"limits": {"lock_wait_seconds": 30.0}})
-    servers = [await running.server("shop"), await running.server("shop"), await running.server("same")]
-    codes = [f"parallel-{number:02}" for number in range(20)]
-    calls = [
-        servers[number % 3].call(UPDATE, _adding(code)) for number, code in enumerate(codes)
+    servers = [
+        await running.server("shop"),
+        await running.server("shop"),
+        await running.server("same"),
     ]
+    codes = [f"parallel-{number:02}" for number in range(20)]
+    calls = [servers[number % 3].call(UPDATE, _adding(code)) for number, code in enumerate(codes)]
     for called in await asyncio.gather(*calls):
         assert not called.is_error, called.text
     assert await _stored(Malomo(running, servers[0], shop)) == {

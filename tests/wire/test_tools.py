@@ -9,7 +9,6 @@ from typing import Any
 import jsonschema_rs
 import msgspec
 import pytest
-
 from harness import acme
 from harness.provider import Provider, raw, reply
 from harness.running import Server
@@ -31,7 +30,9 @@ async def test_every_tool_has_a_name_words_and_an_object_schema(
         schema = tool["inputSchema"]
         assert schema["type"] == "object"
         assert schema["additionalProperties"] is False
-        jsonschema_rs.meta.validate({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema})
+        jsonschema_rs.meta.validate(
+            {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+        )
         for argument in schema.get("properties", {}).values():
             assert argument["description"]
 
@@ -334,9 +335,15 @@ async def test_the_servers_result_format_decides_where_the_revision_can(
 ) -> None:
     server = await shared.running.server(result_format=format)
     able = revision in STRUCTURED
-    for value, structured in (({"a": BIG}, {"a": BIG}), ([1], {"result": [1]}), (None, {"result": None})):
+    for value, structured in (
+        ({"a": BIG}, {"a": BIG}),
+        ([1], {"result": [1]}),
+        (None, {"result": None}),
+    ):
         upstream.plays(raw(json.dumps(value).encode()))
-        result = (await server.call("get_single_acme_item_by_id", {"id": "a"}, revision=revision)).result
+        result = (
+            await server.call("get_single_acme_item_by_id", {"id": "a"}, revision=revision)
+        ).result
         texts = [json.loads(block["text"]) for block in result["content"]]
         assert texts == ([] if format == "structured" and able else [value])
         if format != "text" and able:
@@ -349,12 +356,13 @@ async def test_the_servers_result_format_decides_where_the_revision_can(
 
 
 @pytest.mark.requirement("tools:paging:uniform")
-async def test_a_list_answers_records_cursor_and_count(
-    server: Server, upstream: Provider
-) -> None:
+async def test_a_list_answers_records_cursor_and_count(server: Server, upstream: Provider) -> None:
     upstream.plays(raw(b'[{"id":1, "n":%d},{"id":2}]' % BIG))
     called = await server.call("list_all_acme_items", {})
-    assert called.text == '{"result":[{"id":1,"n":%d},{"id":2}],"next_cursor":null,"result_count":2}' % BIG
+    assert (
+        called.text
+        == '{"result":[{"id":1,"n":%d},{"id":2}],"next_cursor":null,"result_count":2}' % BIG
+    )
 
 
 @pytest.mark.requirement("tools:paging:uniform")
@@ -386,9 +394,7 @@ async def test_records_that_miss_an_ignored_filter_are_dropped_and_that_is_said(
 
 
 @pytest.mark.requirement("malomo:lookups:one-record")
-async def test_a_look_up_takes_the_record_out_of_a_list(
-    server: Server, upstream: Provider
-) -> None:
+async def test_a_look_up_takes_the_record_out_of_a_list(server: Server, upstream: Provider) -> None:
     for body in ({"id": 1}, [{"id": 1}]):
         upstream.plays(reply(body))
         assert (await server.call("get_single_acme_code_by_id", {"id": "c"})).data == {"id": 1}

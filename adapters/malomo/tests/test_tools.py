@@ -176,7 +176,9 @@ async def test_a_plain_list_that_is_no_list_is_malformed(provider: Any, tools: A
 
 
 @pytest.mark.parametrize("as_list", [True, False])
-@pytest.mark.requirement("malomo:lookups:tracking-code", "malomo:lookups:alternate-id", "malomo:lookups:number")
+@pytest.mark.requirement(
+    "malomo:lookups:tracking-code", "malomo:lookups:alternate-id", "malomo:lookups:number"
+)
 async def test_made_up_ids_reach_malomo_as_one_value(
     provider: Any, tools: Any, as_list: bool
 ) -> None:

@@ -28,8 +28,8 @@ from crossdock.model import (
     Question,
     RateLimit,
     Renewal,
-    Tool,
     TokenHttp,
+    Tool,
     UpstreamReply,
     UpstreamRequest,
 )

@@ -6,8 +6,8 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
-from crossdock.adapter.manifest import AuthRefresh, AuthSpec
 from crossdock.adapter.bodies import decode
+from crossdock.adapter.manifest import AuthRefresh, AuthSpec
 from crossdock.errors import AdapterError, UpstreamFailure
 from crossdock.model import Auth, Renewal, TokenHttp
 

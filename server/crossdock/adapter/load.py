@@ -104,7 +104,7 @@ class Adapter:
         sandbox: ModuleType | None,
     ) -> None:
         self._folder = folder
-        self._toml, self._docs = str(folder / "adapter.toml"), str(folder / "docs")
+        self._toml, self._docs = folder / "adapter.toml", folder / "docs"
         self._mappers = dict(mappers)
         self._given_auth = auth
         self._expand = expand
@@ -176,11 +176,11 @@ class Adapter:
         return {"base_url": self.manifest.base_url, **settings}
 
     def _files(self) -> list[Path]:
-        return [self._folder / "adapter.toml", *sorted((self._folder / "docs").glob("*.md"))]
+        return [self._toml, *sorted(self._docs.glob("*.md"))]
 
     def _stamp(self) -> tuple[tuple[str, int, int], ...]:
         # Asked at every tools/list: scandir costs a tenth of globbing paths.
-        stamps = [_stamp_of("adapter.toml", os.stat(self._toml))]
+        stamps = [_stamp_of("adapter.toml", self._toml.stat())]
         with os.scandir(self._docs) as entries:
             pages = [entry for entry in entries if entry.name.endswith(".md")]
             stamps += sorted(_stamp_of(entry.name, entry.stat()) for entry in pages)

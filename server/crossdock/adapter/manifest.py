@@ -19,7 +19,16 @@ _HTTP = re.compile(r"(GET|POST|PUT|PATCH|DELETE) (/\S*)")
 _PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 _ASKS = {"link": {"cursor"}, "offset": {"offset", "limit"}, "none": set[str]()}
 _KINDS = frozenset(
-    ["conflict", "forbidden", "not_found", "rate_limited", "unauthenticated", "upstream_error", "upstream_rejected", "upstream_timeout"]
+    [
+        "conflict",
+        "forbidden",
+        "not_found",
+        "rate_limited",
+        "unauthenticated",
+        "upstream_error",
+        "upstream_rejected",
+        "upstream_timeout",
+    ]
 )
 
 
@@ -238,7 +247,7 @@ def _check_auth(auth: AuthSpec, credentials: Mapping[str, Credential], lines: Li
     for key, name in named:
         if name not in credentials:
             raise AdapterError(
-                f"{lines.at('auth', key)}: auth.{key} needs [credentials.{name}], which is not there"
+                f"{lines.at('auth', key)}: auth.{key} needs [credentials.{name}], which is absent"
             )
 
 

@@ -25,7 +25,7 @@ def is_identifier(text: str) -> bool:
 
 def singular_of(resource: str) -> str:
     """Return the resource less one final `s`."""
-    return resource[:-1] if resource.endswith("s") else resource
+    return resource.removesuffix("s")
 
 
 def tool_name(adapter: str, resource: str, method: str, singular: str) -> str:

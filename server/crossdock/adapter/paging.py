@@ -145,10 +145,6 @@ def _next_link(reply: UpstreamReply, spec: Paging) -> str | None:
         if relation and "next" in (relation.group(1) or relation.group(2)).lower().split():
             values: list[str] | None = parse_qs(urlsplit(target).query).get(spec.ask["cursor"])
             if not values:
-                raise malformed(
-                    f"its Link header names a next page without `{spec.ask['cursor']}`"
-                )
+                raise malformed(f"its Link header names a next page without `{spec.ask['cursor']}`")
             return values[0]
     return None
-
-

@@ -14,7 +14,6 @@ from cyclopts import Parameter
 from crossdock.cli.output import Json, print_json
 
 if TYPE_CHECKING:
-    from crossdock.config import Settings
     from crossdock.gateway import Gateway
     from crossdock.plugins import Plugins
 
@@ -144,32 +143,27 @@ _CURL = """curl -s '{url}' -H 'Content-Type: application/json' \\
 
 
 def _page(ready: dict[str, Any]) -> str:
+    from crossdock.snippets import Target, setup
+
     lines = ["crossdock is up. Nothing here is real, and nothing is kept after Ctrl-C.", ""]
     for server in ready["servers"]:
         lines += [f"MCP server for {server['integration']} (paste this URL into an MCP client):"]
         lines += [f"  {server['url']}", ""]
     if ready["servers"]:
         first = ready["servers"][0]
-        name = first["integration"]
-        url = first["url"]
-        lines += [
-            "Claude Code:",
-            f"  claude mcp add --transport http {name} {url}",
-            "",
-            "Claude Desktop (claude_desktop_config.json):",
-            '  {"mcpServers": {"%s": {"command": "npx", "args": ["-y", "mcp-remote", "%s"]}}}'
-            % (name, url),
-            "",
-            "Cursor (~/.cursor/mcp.json):",
-            '  {"mcpServers": {"%s": {"url": "%s"}}}' % (name, url),
-            "",
-            "Any shell:",
-            *(f"  {line}" for line in _CURL.format(url=url).splitlines()),
-            "",
-        ]
+        for client in ("claude-code", "claude-desktop", "cursor"):
+            made = setup(client, Target(url=first["url"], name=first["integration"]))
+            for snippet in made.snippets[-1:]:
+                lines += [f"{made.title}, {snippet.where}:", *_indented(snippet.text), ""]
+        lines += ["Any shell:", *_indented(_CURL.format(url=first["url"])), ""]
+        lines += ["Other clients: open a URL above in a browser.", ""]
     lines += [
-        f"Admin API:  {ready['url']}/integrated-account/…  with Authorization: Bearer "
-        f"{ready['admin_token']}",
+        f"Admin API: {ready['url']}/integrated-account/…",
+        f"  with Authorization: Bearer {ready['admin_token']}",
         "Ctrl-C ends the demo.",
     ]
     return "\n".join(lines)
+
+
+def _indented(text: str) -> list[str]:
+    return [f"  {line}" for line in text.splitlines()]

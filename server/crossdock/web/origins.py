@@ -43,7 +43,10 @@ class Origins:
         if parts.scheme not in ("http", "https") or host is None:
             return False
         own = urlsplit(self._public)
-        if self._public and (parts.scheme, parts.netloc.lower()) == (own.scheme, own.netloc.lower()):
+        if self._public and (parts.scheme, parts.netloc.lower()) == (
+            own.scheme,
+            own.netloc.lower(),
+        ):
             return True
         return host in _LOOPBACK and host in self._hosts | _LOOPBACK
 

@@ -12,11 +12,12 @@ from crossdock.protocol.jsonrpc import error_bytes
 
 JSON = "application/json"
 
-def json_reply(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+
+def json_reply(
+    value: Any, status: int = 200, headers: dict[str, str] | None = None
+) -> web.Response:
     """Return a value as JSON."""
-    return web.Response(
-        body=orjson.dumps(value), status=status, headers=headers, content_type=JSON
-    )
+    return web.Response(body=orjson.dumps(value), status=status, headers=headers, content_type=JSON)
 
 
 def error_reply(

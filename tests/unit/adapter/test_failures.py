@@ -34,7 +34,11 @@ def test_dates_count_from_the_providers_own_clock() -> None:
 @pytest.mark.requirement("ratelimit:forms:understood")
 def test_a_provider_with_a_reset_of_its_own_is_read_as_it_says() -> None:
     soon = int(time.time()) + 600
-    for as_, text in (("epoch", str(soon)), ("delta", "600"), ("date", formatdate(soon, usegmt=True))):
+    for as_, text in (
+        ("epoch", str(soon)),
+        ("delta", "600"),
+        ("date", formatdate(soon, usegmt=True)),
+    ):
         spec = RateLimitSpec(reset=ResetSpec(header="X-Rate-Reset", as_=as_))  # type: ignore[arg-type]
         reset = read_rate({"x-rate-reset": text}, spec).reset
         assert reset is not None

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from harness import acme
 
 from crossdock.adapter import Adapter, load_adapter
 from crossdock.errors import AdapterError
-from harness import acme
 
 Load = Callable[..., Adapter]
 
@@ -73,8 +73,8 @@ WRONG: dict[str, tuple[str, str, str, str, str]] = {
     "a path argument is missing": (
         "docs/items.md", "```toml\n[path.id]", "```toml\n[query.id]", "", "needs [path.id]"),
     "a path argument too many": (
-        "docs/items.md", "[body.title]\ntype = \"string\"\nminLength = 1", "[path.title]\n"
-        "type = \"string\"\nminLength = 1", "", "[path.title] has no"),
+        "docs/items.md", "[body.title]\ntype = \"string\"\nminLength = 1", ("[path.title]\n"
+        "type = \"string\"\nminLength = 1"), "", "[path.title] has no"),
     "a body on a GET": (
         "docs/items.md", "[query.colour]", "[body.colour]", "", "GET sends no body"),
     "a limit of one's own": (
@@ -107,7 +107,9 @@ def test_a_schema_that_is_none_is_told_by_check(load: Load, folder: Path) -> Non
         compile_schema(binding.tool.input_schema, binding.tool.source)
 
 
-@pytest.mark.parametrize("reference", ["https://evil.example/x.json", "file:///etc/passwd", "#/$defs/no"])
+@pytest.mark.parametrize(
+    "reference", ["https://evil.example/x.json", "file:///etc/passwd", "#/$defs/no"]
+)
 def test_a_schema_never_fetches_anything(load: Load, folder: Path, reference: str) -> None:
     from crossdock.adapter.schema import compile_schema
 
@@ -121,7 +123,9 @@ def test_a_name_that_is_too_long_for_clients_is_told(load: Load, folder: Path) -
     long = "a" * 50
     toml = folder / "adapter.toml"
     _edit(toml, "[resources.codes]", f"[resources.{long}]")
-    _edit(folder / "docs" / "labels.md", "get_single_acme_code_by_id", f"get_single_acme_{long}_by_id")
+    _edit(
+        folder / "docs" / "labels.md", "get_single_acme_code_by_id", f"get_single_acme_{long}_by_id"
+    )
     (problem,) = _problems(load())
     assert "64" in problem
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
+from harness import acme
 
 from crossdock.adapter.manifest import placeholders, read_manifest
 from crossdock.errors import AdapterError
-from harness import acme
 
 GOOD = acme.TOML
 

@@ -45,7 +45,9 @@ def _tool(paging: Paging, *arguments: Argument) -> Tool:
 
 
 LINK = Paging(style="link", ask={"cursor": "page"}, limit=Limits(default=3, max=50))
-OFFSET = Paging(style="offset", ask={"offset": "skip", "limit": "take"}, limit=Limits(default=3, max=50))
+OFFSET = Paging(
+    style="offset", ask={"offset": "skip", "limit": "take"}, limit=Limits(default=3, max=50)
+)
 
 
 def _reply(records: Any, link: str = "") -> UpstreamReply:
@@ -69,7 +71,9 @@ def test_a_place_is_found_again_behind_the_record_that_was_shown_last() -> None:
 
 def test_without_the_anchor_the_old_place_counts() -> None:
     page = Page(skip=2, anchor="gone")
-    outcome = read(Call(tool=_tool(LINK), limit=9, page=page), _reply([{"id": n} for n in range(5)]))
+    outcome = read(
+        Call(tool=_tool(LINK), limit=9, page=page), _reply([{"id": n} for n in range(5)])
+    )
     assert [record["id"] for record in _data(outcome)] == [2, 3, 4]
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from harness import acme
 
 from crossdock.cli import main
-from harness import acme
 
 COMMANDS = ("demo", "serve", "check", "tools", "plugins", "call", "server")
 
@@ -100,7 +100,9 @@ def test_the_version_is_told(run: Run) -> None:
         ("check", "--json", "--json=maybe"),
     ],
 )
-def test_wrong_usage_ends_with_2_and_names_the_way_to_help(run: Run, words: tuple[str, ...]) -> None:
+def test_wrong_usage_ends_with_2_and_names_the_way_to_help(
+    run: Run, words: tuple[str, ...]
+) -> None:
     ended = run(*words)
     assert ended.code == 2
     assert "--help" in _one_sentence(ended)
@@ -164,13 +166,17 @@ def test_a_literal_secret_ends_with_78_and_is_not_repeated(run: Run, tmp_path: P
             "accounts.a.credentials.key",
         ),
         (
-            '[accounts.a]\nintegration = "malomo"\nsettings = { url = "x" }\n'
-            'credentials = { api_key = "file:key" }',
+            (
+                '[accounts.a]\nintegration = "malomo"\nsettings = { url = "x" }\n'
+                'credentials = { api_key = "file:key" }'
+            ),
             "accounts.a.settings.url",
         ),
         (
-            '[accounts.a]\nintegration = "malomo"\nsettings = { base_url = 7 }\n'
-            'credentials = { api_key = "file:key" }',
+            (
+                '[accounts.a]\nintegration = "malomo"\nsettings = { base_url = 7 }\n'
+                'credentials = { api_key = "file:key" }'
+            ),
             "accounts.a.settings.base_url",
         ),
         ('[store]\nurl = "mysql://x"', "[store]"),
@@ -284,9 +290,7 @@ def test_tools_shows_effect_tags_and_size(run: Run, config: Path) -> None:
     assert all(tool["tokens"] > 10 for tool in listed)
 
 
-def test_plugins_shows_what_loaded_and_what_failed(
-    run: Run, config: Path, tmp_path: Path
-) -> None:
+def test_plugins_shows_what_loaded_and_what_failed(run: Run, config: Path, tmp_path: Path) -> None:
     (tmp_path / "plugins" / "bad.py").write_text("import nothing_of_the_kind", encoding="utf-8")
     text = config.read_text(encoding="utf-8").replace('"malomo"]', '"malomo", "bad"]')
     config.write_text(text, encoding="utf-8")
