@@ -342,11 +342,15 @@ class CallContext:
     async def progress(self, done: float, total: float | None = None, message: str = "") -> None:
         """Tell the client how far the call is."""
         self._tells = True
-        await self._client.progress(done, total, message)
+        await self._client.progress(done, total, redactor.clean(message))
 
     async def log(self, level: LogLevel, data: Any) -> None:
         """Send the client a log message, if it wants that level."""
-        await self._client.log(level, self._connection.adapter.name, data)
+        try:
+            text = redactor.clean(msgspec.json.encode(data).decode())
+        except (TypeError, ValueError, RecursionError) as error:
+            raise BadToolOutput(f"The adapter's mapper logs what is not JSON: {error}") from None
+        await self._client.log(level, self._connection.adapter.name, msgspec.Raw(text.encode()))
 
     def can_ask(self, method: str = "elicitation/create") -> bool:
         """Whether the client can be asked this way."""

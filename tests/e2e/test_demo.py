@@ -129,7 +129,7 @@ async def test_for_people_it_prints_urls_and_snippets_that_work(tmp_path: Path) 
                 line = await process.stdout.readline()
                 assert line, (await process.communicate())[1].decode()
                 text += line.decode()
-        for word in ("claude mcp add", "mcpServers", "mcp-remote", "curl"):
+        for word in ("claude mcp add", "mcpServers", "connect.tgz", "curl"):
             assert word in text
         found = re.search(r"^ *(curl -s .*\n(?: .*\n)*)", text, re.MULTILINE)
         assert found

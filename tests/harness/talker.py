@@ -98,6 +98,17 @@ async def ask_all(call, context):
     return Outcome(data=answers)
 
 
+async def tell_secrets(call, context):
+    key = "-".join(("talker", "key", "5c0ffee5"))
+    await context.log("warning", {"headers": {"X-Api-Key": key}})
+    await context.progress(1, message=f"sent with {key}")
+    return Outcome(data={"told": True})
+
+
+async def log_nonsense(call, context):
+    await context.log("error", object())
+
+
 async def fail(call, context):
     raise Conflict("It is not as you think.")
 
@@ -119,6 +130,8 @@ MAPPERS = {
     "things.write_and_ask": write_and_ask,
     "things.ask_all": ask_all,
     "things.fail": fail,
+    "things.tell_secrets": tell_secrets,
+    "things.log_nonsense": log_nonsense,
     "things.region": given,
     "things.whole": given,
 }
@@ -128,6 +141,10 @@ TOML = """format = 1
 name = "talker"
 title = "Talker"
 base_url = "https://api.talker.example"
+
+[credentials.api_key]
+about = "A key, that it may slip out."
+required = false
 
 [resources.things]
 tags = ["things"]
@@ -144,6 +161,8 @@ ask_twice = { http = "POST /x", effect = "read" }
 write_and_ask = "POST /written"
 ask_all = { http = "POST /x", effect = "read" }
 fail = { http = "POST /x", effect = "read" }
+tell_secrets = { http = "POST /x", effect = "read" }
+log_nonsense = { http = "POST /x", effect = "read" }
 region = { http = "POST /x", effect = "read" }
 whole = { http = "POST /x/{id}", effect = "read", tool = "a_name_of_its_own" }
 update = { http = "PUT /things/{id}", effect = "destructive", confirm = "with:erase, wipe" }
@@ -167,6 +186,8 @@ _PLAIN = (
     "write_and_ask",
     "ask_all",
     "fail",
+    "tell_secrets",
+    "log_nonsense",
     "purge",
     "reset",
     "touch",

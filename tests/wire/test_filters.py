@@ -57,7 +57,7 @@ CASES: list[tuple[dict[str, Any], set[str]]] = [
 
 @SHARED
 @pytest.mark.requirement("server:methods:groups", "server:tags:hide", "server:filters:both")
-@pytest.mark.parametrize(("config", "wanted"), CASES, ids=lambda case: str(case)[:50])
+@pytest.mark.parametrize(("config", "wanted"), CASES, ids=[str(config) for config, _ in CASES])
 async def test_methods_and_tags_select_tools_alone_and_mixed(
     shared: Shared, config: dict[str, Any], wanted: set[str]
 ) -> None:

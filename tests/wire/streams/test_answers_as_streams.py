@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from harness.running import Server
 from harness.speaking import LEGACY, META, MODERN
-from harness.streaming import until
+from harness.streaming import Talk, until
 
 ALL = (MODERN, *LEGACY)
 CALLS = "notifications/progress", "notifications/message"
@@ -218,6 +218,30 @@ async def test_a_level_that_does_not_exist_is_refused(
         params = {"_meta": {META + "logLevel": level}}
         response = await server.send("tools/list", params)
         assert (response.status, response.error["code"]) == (400, -32602)
+
+
+@pytest.mark.requirement("mcp:logging:wanted-only")
+async def test_a_mapper_cannot_tell_a_credential(
+    gateway: Callable[..., Any], pages: Any, provider: Any
+) -> None:
+    account = {
+        "integration": "talker",
+        "settings": {"base_url": provider.url},
+        "credentials": {"api_key": "talker-key-5c0ffee5"},
+    }
+    running = await gateway(adapters=["talker"], accounts={"shop": account})
+    client = Talk(running, await running.server(), MODERN)
+    meta = {META + "logLevel": "debug", "progressToken": 1}
+    async with client.call("talker_things_tell_secrets", meta=meta) as stream:
+        messages = await stream.rest()
+    assert [one.get("method") for one in messages] == [CALLS[1], CALLS[0], None]
+    assert "5c0ffee5" not in str(messages)
+
+
+@pytest.mark.requirement("mcp:logging:wanted-only")
+async def test_a_log_message_that_is_not_json_is_the_adapters_fault(server: Server) -> None:
+    called = await server.call("talker_things_log_nonsense", {})
+    assert called.error["kind"] == "bad_tool_output"
 
 
 @pytest.mark.requirement("mcp2026:methods:removed")
