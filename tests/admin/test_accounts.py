@@ -207,6 +207,23 @@ async def test_a_patch_that_does_not_fit_changes_nothing(
     assert (await running.request("GET", path)).json == account
 
 
+async def test_a_credential_is_not_sent_to_another_host_by_who_does_not_know_it(
+    running: Running, shop: str
+) -> None:
+    account = await created(running, shop)
+    path = f"/integrated-account/{account['id']}"
+    elsewhere = {"settings": {"base_url": "https://collector.example"}}
+    refused = await running.request("PATCH", path, elsewhere)
+    assert refused.status == 422
+    assert refused.json["details"] == {"field": "settings.base_url"}
+    assert "credentials.api_key" in refused.json["message"]
+    assert (await running.request("GET", path)).json == account
+    known = {**elsewhere, "credentials": {"api_key": API_KEY}}
+    moved = await running.request("PATCH", path, known)
+    assert moved.status == 200
+    assert moved.json["settings"] == elsewhere["settings"]
+
+
 async def test_an_account_with_servers_is_deleted_only_with_them(
     running: Running, shop: str
 ) -> None:

@@ -131,7 +131,7 @@ def test_accounts_are_listed_changed_and_removed(run: Run) -> None:
     listed = run("account", "list", "--json").json
     assert [one["id"] for one in listed] == ["shop", id]
     changed = run("account", "update", id, "--name", "New", "--set", "base_url=https://x.example",
-                  "--json").json  # fmt: skip
+                  "--credential", "api_key=-", "--json", stdin=KEY + "\n").json  # fmt: skip
     assert (changed["name"], changed["settings"]) == ("New", {"base_url": "https://x.example"})
     assert run("account", "update", id, "--unset", "base_url", "--json").json["settings"] == {}
     assert run("server", "create", id, "--name", "Agent").code == 0

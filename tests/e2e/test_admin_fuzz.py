@@ -13,7 +13,7 @@ from harness import acme
 from harness.provider import Provider
 
 pytestmark = pytest.mark.e2e
-SECONDS = 30
+SECONDS = 15
 SEED = "20261121"
 # Not judged: that whatever fits the schemas is accepted. Which adapters, methods, tags and tools
 # there are, and that an expiry lies in the future, no schema can say.

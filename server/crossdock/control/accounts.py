@@ -5,7 +5,7 @@ Those of config.toml are shown and tried like the others, and changed only there
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -194,6 +194,7 @@ class AccountVerbs(Desk):
         credentials = _without_null({**unread, **known, **fresh})
         if settings != now.settings or fresh:
             self._check(adapter, settings, credentials)
+            _refuse_redirection(adapter, now.settings, settings, known.keys() - fresh.keys())
         return msgspec.structs.replace(
             now,
             name=now.name if change.name is msgspec.UNSET else change.name,
@@ -282,6 +283,22 @@ class AccountVerbs(Desk):
             created_at=None,
             updated_at=None,
         )
+
+
+def _refuse_redirection(
+    adapter: Adapter, before: Mapping[str, Any], after: Mapping[str, Any], kept: Iterable[str]
+) -> None:
+    """Whoever sends a credential to another host must know it: it cannot be read here, and
+    would be there. Raises Rejected (422)."""
+    declared = adapter.manifest.credentials
+    secret = sorted(name for name in kept if name not in declared or declared[name].secret)
+    for name, value in after.items():
+        if name.endswith("_url") and secret and value != before.get(name):
+            again = ", ".join(f"credentials.{field}" for field in secret)
+            raise invalid(
+                f"settings.{name}",
+                f"leads the account's credentials to another host; give {again} again with it",
+            )
 
 
 def _index(cursor: str | None) -> int:
