@@ -36,7 +36,6 @@ from crossdock.model import (
     HumanReply,
     LogLevel,
     Question,
-    RateLimit,
     Renewal,
     UpstreamReply,
     UpstreamRequest,
@@ -53,13 +52,12 @@ _UPWARDS = re.compile(r"/(?:\.|%2e){1,2}(?:/|$)", re.IGNORECASE)
 class Measured:
     """Counts the requests of one call."""
 
-    __slots__ = ("rate", "requests", "seconds", "status", "wrote")
+    __slots__ = ("requests", "seconds", "status", "wrote")
 
     def __init__(self) -> None:
         self.requests = 0
         self.seconds = 0.0
         self.status: int | None = None
-        self.rate: RateLimit | None = None
         self.wrote = False
 
 
@@ -94,6 +92,7 @@ class Connection:
         self._token: str | None = None
         self._token_ends = 0.0
         self._recalled = False
+        self._unkept: Mapping[str, str] = {}
         self._renewing: asyncio.Task[None] | None = None
         self._remembered: dict[str, tuple[float, Any]] = {}
         if not adapter.auth.renews:
@@ -110,14 +109,15 @@ class Connection:
         """Send once. Raises UpstreamFailure for everything but a 2xx answer."""
         if self.adapter.auth.renews and time.monotonic() >= self._token_ends:
             await self._renewed()
-        token = self._token
+        token, wrote = self._token, measured.wrote
         exchange = await self._exchange(request, measured)
         if exchange.status == 401 and self.adapter.auth.renews:
+            measured.wrote = wrote  # a 401 was not carried out
             if self._token == token:  # nobody renewed it meanwhile
                 self._token_ends = 0.0
             await self._renewed()
             exchange = await self._exchange(request, measured)
-        return self._reply(exchange, measured)
+        return self._reply(exchange)
 
     async def _exchange(self, request: UpstreamRequest, measured: Measured) -> Exchange:
         url = self._url(request)
@@ -152,14 +152,12 @@ class Connection:
             raise ValueError("a request path must not leave the adapter's base_url")
         return url
 
-    def _reply(self, exchange: Exchange, measured: Measured) -> UpstreamReply:
+    def _reply(self, exchange: Exchange) -> UpstreamReply:
         failures = self.adapter.manifest.failures
         if not 200 <= exchange.status < 300:
             failure = read_failure(exchange.status, exchange.headers, exchange.body, failures)
-            measured.rate = failure.rate
             raise self._cleaned(failure)
         rate = read_rate(exchange.headers, failures.rate_limit)
-        measured.rate = rate
         kind = exchange.headers.get("content-type", "")
         if exchange.body and kind.startswith("text/html"):
             raise UpstreamFailure(
@@ -199,16 +197,22 @@ class Connection:
             current = await self._vault.current(self.account.id, configured)
             self._credentials.update({name: s.reveal() for name, s in current.items()})
             self._recalled = True
+        await self._keep()
         started = time.monotonic()
         renewal = await self.adapter.auth.renew(self._credentials, self.settings, self)
+        redactor.learn([renewal.token, *renewal.changed.values()])
         await self._take(renewal, started)
 
+    async def _keep(self) -> None:
+        if self._unkept:
+            await self._vault.keep(self.account.id, self.account.credentials, self._unkept)
+            self._unkept = {}
+
     async def _take(self, renewal: Renewal, started: float) -> None:
-        if renewal.changed:
-            await self._vault.keep(self.account.id, self.account.credentials, renewal.changed)
-            redactor.learn(renewal.changed.values())
-        redactor.learn([renewal.token])
+        # The old one is spent: should the store fail now, the new one must not be lost with it.
         self._credentials.update(renewal.changed)
+        self._unkept = {**self._unkept, **renewal.changed}
+        await self._keep()
         life = _UNSAID if renewal.expires_in is None else renewal.expires_in
         self._token = renewal.token
         self._token_ends = started + max(life * 0.8, life - _EARLY)

@@ -10,7 +10,6 @@ import asyncio
 import ipaddress
 import socket
 import ssl
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
@@ -44,7 +43,6 @@ class Exchange(Struct, frozen=True, kw_only=True):
     status: int
     headers: Mapping[str, str]
     body: bytes
-    seconds: float
 
 
 class PrivateAddress(OSError):
@@ -124,7 +122,6 @@ class Upstream:
         session = self._public if url.scheme == "https" else self._private
         if session is None:
             raise RuntimeError("Upstream.start was not awaited")
-        started = time.monotonic()
         try:
             async with session.request(
                 verb, url, headers=headers, data=body, allow_redirects=False
@@ -134,7 +131,6 @@ class Upstream:
                     status=response.status,
                     headers=_joined(response.headers),
                     body=content,
-                    seconds=time.monotonic() - started,
                 )
         except (aiohttp.ClientError, OSError, TimeoutError, asyncio.IncompleteReadError) as error:
             raise _no_answer(error) from None

@@ -14,6 +14,8 @@ from harness.running import Server
 from harness.speaking import MODERN, envelope, raw_exchange
 from wire.conftest import Shared
 
+from crossdock.access.tokens import mint
+
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 PING = b'{"jsonrpc":"2.0","id":1,"method":"ping"}'
 
@@ -245,6 +247,13 @@ async def test_every_answer_has_a_request_id_and_a_proper_one_is_kept(
     response = await server.post(PING, {"X-Request-Id": given})
     shown = response.headers["X-Request-Id"]
     assert shown == given if given == "abc-1" else len(shown) == 32
+
+
+@pytest.mark.requirement("door:token:never-logged")
+async def test_a_request_id_that_is_a_token_is_not_kept(server: Server) -> None:
+    token = mint("mcp")
+    response = await server.post(PING, {"X-Request-Id": f"id-{token}"})
+    assert token not in response.headers["X-Request-Id"]
 
 
 @pytest.mark.requirement("door:host:checked")

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from crossdock.adapter import UpstreamFailure
+from crossdock.adapter import UpstreamFailure, UpstreamRequest
+from crossdock.connection import Measured
+from crossdock.errors import StoreError
 from crossdock.secrets import MasterKey
 from crossdock.store import Store
 from crossdock_roserocket.sandbox import REFRESH_TOKEN, accounts, known_id
@@ -183,6 +185,42 @@ async def test_a_kill_between_rotation_and_use_loses_no_account(
         await dying.connection._renew()
     assert await provider.requests() == []
     assert await account(credentials=REFRESHED, vault=store.renewed).found(GET, id=ORDER)
+
+
+async def test_a_store_that_fails_once_loses_no_account(
+    provider: Any, account: Any, store: Any
+) -> None:
+    class FullOnce:
+        current = store.renewed.current
+        full = True
+
+        async def keep(self, *given: Any) -> None:
+            if self.full:
+                self.full = False
+                raise StoreError("The disk is full.")
+            await store.renewed.keep(*given)
+
+    tools = account(credentials=REFRESHED, vault=FullOnce())
+    with pytest.raises(StoreError):
+        await tools.call(GET, id=ORDER)
+    assert await provider.requests() == []  # what is not kept is not used
+    assert await tools.found(GET, id=ORDER)
+    await provider.expire_tokens()
+    assert await account(credentials=REFRESHED, vault=store.renewed).found(GET, id=ORDER)
+
+
+async def test_a_write_that_met_a_401_was_not_carried_out_whatever_the_renewal_says(
+    provider: Any, account: Any
+) -> None:
+    tools = account()
+    assert await tools.found(GET, id=ORDER)
+    await provider.expire_tokens()
+    await provider.switch(token_fault="drop")
+    measured = Measured()
+    request = UpstreamRequest(verb="POST", path="/objects", body=b"{}")
+    with pytest.raises(UpstreamFailure):
+        await tools.connection.send(request, measured)
+    assert not measured.wrote
 
 
 async def test_a_spent_refresh_token_is_unauthenticated(provider: Any, account: Any) -> None:

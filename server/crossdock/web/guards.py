@@ -14,6 +14,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
+from crossdock.access.tokens import PATTERN as TOKEN
 from crossdock.errors import CrossdockError, Refused, Rejected
 from crossdock.log import logger
 from crossdock.web import keys
@@ -34,7 +35,9 @@ def is_mcp(request: web.BaseRequest) -> bool:
 async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give every request an id; a proper one that came along is kept."""
     given = request.headers.get("X-Request-Id", "")
-    request_id = given if _REQUEST_ID.fullmatch(given) else os.urandom(16).hex()
+    # It goes into the log and the audit, so one that holds a token is not a proper one.
+    proper = _REQUEST_ID.fullmatch(given) and not TOKEN.search(given)
+    request_id = given if proper else os.urandom(16).hex()
     request[keys.request_id] = request_id
     response = await handler(request)
     if not response.prepared:

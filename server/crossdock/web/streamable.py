@@ -18,8 +18,6 @@ from crossdock.web.door import admit
 from crossdock.web.events import Drain
 from crossdock.web.replies import JSON, refusal
 
-__all__ = ["admit", "body_of", "headers_of", "id_of", "options", "post"]
-
 _BODY_SECONDS = 30.0
 _ID_BYTES = 65_536  # beyond this a refused body is not read for its id
 
