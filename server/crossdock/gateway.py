@@ -8,28 +8,28 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from crossdock.access.gate import Gate
-from crossdock.accounts import Accounts
-from crossdock.audit import AuditLog
-from crossdock.calls import Calls
-from crossdock.catalog import Catalog
+from crossdock.access.sync import Following
+from crossdock.calls.accounts import Accounts
+from crossdock.calls.calls import Calls
+from crossdock.calls.catalog import Catalog
+from crossdock.calls.cursors import Cursors
+from crossdock.calls.discovery import Discovery
+from crossdock.calls.upstream import Upstream, UpstreamLimits
 from crossdock.config import Settings, networks
 from crossdock.control import Control
-from crossdock.cursors import Cursors
-from crossdock.discovery import Discovery
 from crossdock.errors import CrossdockError, StoreError
-from crossdock.following import Following
 from crossdock.log import logger, redactor
-from crossdock.metrics import Metrics
 from crossdock.model import CallEvent
+from crossdock.observe.audit import AuditLog
+from crossdock.observe.metrics import Metrics
 from crossdock.plugins import Plugins, load_plugins
 from crossdock.protocol.dispatch import Dispatcher
-from crossdock.protocol.listening import Listeners
+from crossdock.protocol.replay import StreamLimits, Streams
+from crossdock.protocol.request_state import States
 from crossdock.protocol.sessions import Sessions
-from crossdock.protocol.states import States
-from crossdock.protocol.streams import StreamLimits, Streams
+from crossdock.protocol.subscriptions import Listeners
 from crossdock.secrets import MasterKey, resolve_secret
 from crossdock.store import Store, utc_now
-from crossdock.upstream import Upstream, UpstreamLimits
 
 _LOOK_SECONDS = 0.25  # how often another process's writes are looked for
 _TIDY_ROUNDS = 4

@@ -11,7 +11,7 @@ from harness.malomo import Malomo
 from harness.provider import Provider, reply
 from harness.running import Clock, Running
 
-from crossdock.audit import AuditLog
+from crossdock.observe.audit import AuditLog
 from crossdock.store import AuditEntry, AuditFilter, StoreFault
 
 

@@ -9,9 +9,9 @@ import pytest
 from harness.running import Running
 
 from crossdock.access.gate import Role
-from crossdock.app import build
 from crossdock.web.admin import ROUTES
 from crossdock.web.admin.routes import RANK, Route
+from crossdock.web.app import build
 
 ROLES: tuple[Role, ...] = ("owner", "operator", "viewer", "client")
 OPEN = {"/healthz", "/readyz", "/metrics", "/openapi.json", "/connect.mcpb", "/connect.tgz"}

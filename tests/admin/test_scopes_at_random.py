@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import crossdock_malomo
-from crossdock.accounts import Accounts
 from crossdock.adapter.load import Adapter
 from crossdock.adapter.naming import STANDARD_METHODS
-from crossdock.catalog import Catalog
+from crossdock.calls.accounts import Accounts
+from crossdock.calls.catalog import Catalog
 from crossdock.errors import UnknownTool
 from crossdock.model import Account, Grant, Scope, Secret, Tool
 

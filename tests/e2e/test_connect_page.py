@@ -24,7 +24,7 @@ from harness.running import Running, Server
 
 from crossdock import __version__
 from crossdock.access.tokens import mint
-from crossdock.snippets import CLIENTS
+from crossdock.client.setups import CLIENTS
 from crossdock.web.bundles import mcp_bundle, npm_tarball
 
 pytestmark = pytest.mark.e2e

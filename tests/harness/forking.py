@@ -14,15 +14,15 @@ import sys
 from pathlib import Path
 
 from crossdock import log
-from crossdock.app import Listener, until_told
 from crossdock.config import Settings, load_settings
 from crossdock.gateway import Gateway
+from crossdock.web.runner import WebRunner, until_told
 
 
 async def serve(settings: Settings) -> None:
     """Serve until told to stop, which never comes."""
     gateway = await Gateway.open(settings, serving=True)
-    listener = Listener(gateway)
+    listener = WebRunner(gateway)
     url = await listener.start("127.0.0.1", 0)
     sys.stdout.write(json.dumps({"pid": os.getpid(), "url": url}) + "\n")
     sys.stdout.flush()

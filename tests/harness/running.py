@@ -13,9 +13,9 @@ from aiohttp import ClientSession, ClientTimeout
 from harness.speaking import Response, Speaker
 
 from crossdock.access.tokens import mint
-from crossdock.app import Listener
 from crossdock.config import Settings, check_settings
 from crossdock.gateway import Gateway
+from crossdock.web.runner import WebRunner
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -155,7 +155,7 @@ async def start(
     given: dict[str, Any] = {} if clock is None else {"clock": clock}
     own = await stack.enter_async_context(AsyncExitStack())
     gateway = await Gateway.open(configured, serving=True, **given)
-    listener = Listener(gateway)
+    listener = WebRunner(gateway)
     own.callback(canaries.read_folder, folder)
     own.push_async_callback(listener.close)
     url = await listener.start("127.0.0.1", 0)

@@ -15,10 +15,10 @@ from aiohttp.test_utils import TestServer
 import crossdock_roserocket
 from crossdock.adapter import Outcome, UpstreamReply, UpstreamRequest, decode
 from crossdock.adapter.arguments import split
-from crossdock.connection import Connection, Measured
-from crossdock.locks import Locks
+from crossdock.calls.connection import Connection, Measured
+from crossdock.calls.locks import Locks
+from crossdock.calls.upstream import Upstream, UpstreamLimits
 from crossdock.model import Account, Page, Secret, Vault
-from crossdock.upstream import Upstream, UpstreamLimits
 from crossdock_roserocket.sandbox import accounts, create_app
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from crossdock.adapter import UpstreamFailure, UpstreamRequest
-from crossdock.connection import Measured
+from crossdock.calls.connection import Measured
 from crossdock.errors import StoreError
 from crossdock.secrets import MasterKey
 from crossdock.store import Store

@@ -13,7 +13,7 @@ import pytest
 import crossdock_roserocket
 from crossdock.adapter import InvalidArguments
 from crossdock.adapter.schema import compile_schema
-from crossdock.catalog import permits
+from crossdock.calls.catalog import permits
 from crossdock.model import Scope, Tool
 from crossdock_roserocket.catalogue import CATALOGUE, key_of, option_of
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 from cyclopts import App, Parameter
 
-from crossdock.cli.opening import every, operator, pairs, with_gateway
+from crossdock.cli.gateway import every, operator, pairs, with_gateway
 from crossdock.cli.output import Config, Json, print_json, print_table
 
 if TYPE_CHECKING:
     from crossdock.adapter.manifest import Manifest
-    from crossdock.control.shown import ShownAccount
+    from crossdock.control.responses import ShownAccount
     from crossdock.gateway import Gateway
 
 account = App(name="account", help="Integrated accounts: customers' connections to providers.")

@@ -133,7 +133,7 @@ def tools(
 
     Example: `crossdock tools malomo --methods read --tags orders`
     """
-    from crossdock.catalog import permits
+    from crossdock.calls.catalog import permits
     from crossdock.errors import CrossdockError
     from crossdock.model import Scope
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from crossdock.cli.opening import moment, span, with_gateway
+from crossdock.cli.gateway import moment, span, with_gateway
 from crossdock.cli.output import Config, Json, print_json, print_table
 
 if TYPE_CHECKING:

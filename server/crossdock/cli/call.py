@@ -52,7 +52,7 @@ def _value(text: str) -> Any:
 async def _call(
     url: str, tool: str, pairs: tuple[str, ...], headers: list[str], as_json: bool
 ) -> int:
-    from crossdock.client import Client
+    from crossdock.client.http import Client
 
     async with Client(url, dict(_header(text) for text in headers)) as client:
         listed = await client.result("tools/list", {})

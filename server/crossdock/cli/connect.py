@@ -99,7 +99,7 @@ def _from_environment(name: str) -> str:
 
 
 def _print(client: str, url: str, name: str) -> int:
-    from crossdock.snippets import Target, setup, slug
+    from crossdock.client.setups import Target, setup, slug
 
     made = setup(client, Target(url=url, name=slug(name)))
     parts = [f"{made.title}: {made.steps}"]
@@ -112,7 +112,7 @@ def _print(client: str, url: str, name: str) -> int:
 
 async def _check(url: str, headers: dict[str, str]) -> int:
     from crossdock.cli.output import print_table
-    from crossdock.client import Client
+    from crossdock.client.http import Client
 
     async with Client(url, headers) as client:
         tools: list[dict[str, Any]] = (await client.result("tools/list", {}))["tools"]
@@ -132,7 +132,7 @@ def _effect(hints: dict[str, Any]) -> str:
 
 
 async def _bridge(url: str, headers: dict[str, str]) -> None:
-    from crossdock.bridge import Bridge
+    from crossdock.client.bridge import Bridge
 
     lines = _Lines()
 

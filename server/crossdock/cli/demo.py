@@ -47,11 +47,11 @@ def demo(
 
 async def _demo(folder: Path, port: int, as_json: bool) -> None:
     from crossdock.access.tokens import mint
-    from crossdock.app import Listener, until_told
     from crossdock.config import LogSettings, Settings, UpstreamSettings
     from crossdock.gateway import Gateway
     from crossdock.plugins import load_plugins
     from crossdock.secrets import MasterKey
+    from crossdock.web.runner import WebRunner, until_told
 
     settings = Settings(
         folder=folder,
@@ -64,7 +64,7 @@ async def _demo(folder: Path, port: int, as_json: bool) -> None:
         gateway = await Gateway.open(
             settings, plugins=plugins, master=MasterKey.for_this_process(), serving=True
         )
-        listener = Listener(gateway)
+        listener = WebRunner(gateway)
         stack.push_async_callback(listener.close)
         admin_token = mint("api")
         gateway.accept_admin(admin_token)
@@ -143,7 +143,7 @@ _CURL = """curl -s '{url}' -H 'Content-Type: application/json' \\
 
 
 def _page(ready: dict[str, Any]) -> str:
-    from crossdock.snippets import Target, setup
+    from crossdock.client.setups import Target, setup
 
     lines = ["crossdock is up. Nothing here is real, and nothing is kept after Ctrl-C.", ""]
     for server in ready["servers"]:

@@ -38,13 +38,13 @@ def serve(
 
 
 async def _serve(settings: object) -> None:
-    from crossdock.app import Listener, until_told
     from crossdock.config import Settings
     from crossdock.gateway import Gateway
+    from crossdock.web.runner import WebRunner, until_told
 
     assert isinstance(settings, Settings)
     gateway = await Gateway.open(settings, serving=True)
-    listener = Listener(gateway)
+    listener = WebRunner(gateway)
     try:
         await listener.start(settings.server.host, settings.server.port)
         await until_told()

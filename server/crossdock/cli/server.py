@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 from cyclopts import App, Parameter
 
-from crossdock.cli.opening import every, moment, operator, with_gateway, words
+from crossdock.cli.gateway import every, moment, operator, with_gateway, words
 from crossdock.cli.output import Config, Json, print_json, print_table
 
 if TYPE_CHECKING:
     from crossdock.control import Issued
-    from crossdock.control.shown import ShownServer
+    from crossdock.control.responses import ShownServer
     from crossdock.gateway import Gateway
     from crossdock.store import StoredServer
 
@@ -192,7 +192,7 @@ def rotate(
 
     Example: `crossdock server rotate mcp_srv_0123456789abcdef01234567 --overlap 1h`
     """
-    from crossdock.cli.opening import span
+    from crossdock.cli.gateway import span
     from crossdock.control import Rotate, convert
     from crossdock.errors import CrossdockError
 

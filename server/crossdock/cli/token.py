@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from crossdock.cli.opening import every, moment, operator, with_gateway
+from crossdock.cli.gateway import every, moment, operator, with_gateway
 from crossdock.cli.output import Config, Json, print_json, print_table
 
 if TYPE_CHECKING:
-    from crossdock.control.shown import ShownToken
+    from crossdock.control.responses import ShownToken
     from crossdock.gateway import Gateway
 
 token = App(name="token", help="API tokens: for the admin API, and as second factors.")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from crossdock.control.accounts import AccountVerbs
-from crossdock.control.bodies import (
+from crossdock.control.keys import KeyVerbs
+from crossdock.control.requests import (
     AcceptTools,
     AccountChange,
     NewAccount,
@@ -15,9 +16,8 @@ from crossdock.control.bodies import (
     field_error,
     invalid,
 )
-from crossdock.control.keys import KeyVerbs
+from crossdock.control.responses import issued_server, shown_server
 from crossdock.control.servers import Issued, ServerVerbs
-from crossdock.control.shown import issued_server, shown_server
 from crossdock.control.tokens import TokenVerbs
 
 __all__ = [

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from crossdock.access.gate import Caller
-from crossdock.accounts import InvalidAccount, check_account, check_addresses, check_tools
-from crossdock.control.bodies import AccountChange, NewAccount, invalid
-from crossdock.control.desk import Desk, can_be_id, missing
-from crossdock.control.shown import (
+from crossdock.calls.accounts import InvalidAccount, check_account, check_addresses, check_tools
+from crossdock.control.audited import Desk, can_be_id, missing
+from crossdock.control.requests import AccountChange, NewAccount, invalid
+from crossdock.control.responses import (
     ShownAccount,
     ShownVerification,
     ShownWithheld,

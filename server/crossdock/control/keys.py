@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from crossdock.control.desk import Desk
+from crossdock.control.audited import Desk
 
 if TYPE_CHECKING:
     from crossdock.access.gate import Caller

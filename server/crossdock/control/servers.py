@@ -8,7 +8,8 @@ import msgspec
 
 from crossdock.access.gate import Caller
 from crossdock.access.tokens import hash_token, mint
-from crossdock.control.bodies import (
+from crossdock.control.audited import Desk, can_be_id, missing
+from crossdock.control.requests import (
     AcceptTools,
     NewServer,
     Rotate,
@@ -17,8 +18,7 @@ from crossdock.control.bodies import (
     future,
     invalid,
 )
-from crossdock.control.desk import Desk, can_be_id, missing
-from crossdock.control.shown import ShownServer, shown_server
+from crossdock.control.responses import ShownServer, shown_server
 from crossdock.errors import Rejected
 from crossdock.model import Account, Scope, Struct
 from crossdock.store import BadCursor, StoredServer, UnknownAccount, random_id

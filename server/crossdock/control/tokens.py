@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from crossdock.access.gate import Caller
 from crossdock.access.tokens import hash_token, last4, mint
-from crossdock.control.bodies import NewToken, future, invalid
-from crossdock.control.desk import Desk, can_be_id, missing
-from crossdock.control.shown import IssuedToken, ShownToken, issued_token, shown_token
+from crossdock.control.audited import Desk, can_be_id, missing
+from crossdock.control.requests import NewToken, future, invalid
+from crossdock.control.responses import IssuedToken, ShownToken, issued_token, shown_token
 from crossdock.store import ApiToken, BadCursor, random_id
 
 

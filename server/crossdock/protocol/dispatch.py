@@ -19,7 +19,7 @@ from crossdock.errors import (
 )
 from crossdock.model import Grant, Tools
 from crossdock.protocol import render
-from crossdock.protocol.exchange import Asked, Exchange, Line
+from crossdock.protocol.caller import Asked, Exchange, Line
 from crossdock.protocol.jsonrpc import (
     INVALID_PARAMS,
     INVALID_REQUEST,
@@ -35,8 +35,7 @@ from crossdock.protocol.jsonrpc import (
     result_bytes,
     text_of,
 )
-from crossdock.protocol.listening import CHANGED_METHOD, Listener, Listeners
-from crossdock.protocol.passing import (
+from crossdock.protocol.messages import (
     ACCEPTED,
     CANCELLED,
     Inbound,
@@ -45,9 +44,10 @@ from crossdock.protocol.passing import (
     Subscription,
     failed,
 )
+from crossdock.protocol.replay import Stream, Streams
+from crossdock.protocol.request_state import States, bound_to
 from crossdock.protocol.sessions import Session, Sessions
-from crossdock.protocol.states import States, bound_to
-from crossdock.protocol.streams import Stream, Streams
+from crossdock.protocol.subscriptions import CHANGED_METHOD, Listener, Listeners
 from crossdock.protocol.versions import (
     REVISIONS,
     VERSION_KEY,

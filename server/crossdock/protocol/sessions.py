@@ -16,8 +16,8 @@ import msgspec
 from crossdock.errors import Refused
 from crossdock.model import LogLevel, Struct
 from crossdock.protocol.capabilities import essential
-from crossdock.protocol.seals import Seal
 from crossdock.protocol.versions import REVISIONS, Revision
+from crossdock.signing import Seal
 
 _REMEMBERED = 10_000
 _LONGEST = 1_000

@@ -16,13 +16,12 @@ from typing import Protocol, Self
 from sqlalchemy import Connection, select
 
 from crossdock.secrets import KeyRing, MasterKey, random_id
-from crossdock.store import schema
+from crossdock.store import version
 from crossdock.store.accounts import Accounts
 from crossdock.store.audit import Audit
 from crossdock.store.database import Database, connect
 from crossdock.store.keys import Keys
 from crossdock.store.lease import FileLease, PostgresLease
-from crossdock.store.oauth import RenewedCredentials
 from crossdock.store.records import (
     AccountInUse,
     AccountStatus,
@@ -42,6 +41,7 @@ from crossdock.store.records import (
     StoreFault,
     UnknownAccount,
 )
+from crossdock.store.renewed import RenewedCredentials
 from crossdock.store.servers import Servers, all_servers, all_stubs
 from crossdock.store.tokens import ApiTokens, all_tokens
 
@@ -99,10 +99,10 @@ class Store:
         ConfigError for the URL, StoreFault for everything that keeps the store from being used."""
         database = await connect(url, folder or Path())
         try:
-            found = await database.read(lambda c: schema.version(c, database.where))
-            if schema.judge(found, database.where, may_upgrade=database.is_sqlite):
-                await database.write(schema.migrate, quiet=True)
-            await database.write(schema.touch, quiet=True)
+            found = await database.read(lambda c: version.stored(c, database.where))
+            if version.judge(found, database.where, may_upgrade=database.is_sqlite):
+                await database.write(version.migrate, quiet=True)
+            await database.write(version.touch, quiet=True)
             await database.changes()  # what was written until now is known
         except BaseException:
             await database.close()
@@ -221,10 +221,10 @@ async def upgrade(url: str, *, folder: Path | None = None) -> tuple[str | None, 
     """Move a store's tables on to this version: the version before (None: no tables) and after."""
     database = await connect(url, folder or Path())
     try:
-        found = await database.read(lambda c: schema.version(c, database.where))
-        if schema.judge(found, database.where, may_upgrade=True):
-            await database.write(schema.migrate, quiet=True)
-        return found, schema.HEAD
+        found = await database.read(lambda c: version.stored(c, database.where))
+        if version.judge(found, database.where, may_upgrade=True):
+            await database.write(version.migrate, quiet=True)
+        return found, version.HEAD
     finally:
         await database.close()
 
@@ -233,6 +233,6 @@ async def current(url: str, *, folder: Path | None = None) -> tuple[str | None, 
     """Return the version of a store's tables (None: no tables) and the one this code needs."""
     database = await connect(url, folder or Path())
     try:
-        return await database.read(lambda c: schema.version(c, database.where)), schema.HEAD
+        return await database.read(lambda c: version.stored(c, database.where)), version.HEAD
     finally:
         await database.close()

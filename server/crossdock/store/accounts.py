@@ -14,7 +14,7 @@ from crossdock.secrets import SealBroken, random_id
 from crossdock.store import servers, tables
 from crossdock.store.database import Database
 from crossdock.store.keys import Keys, names_key
-from crossdock.store.paging import Place, listing, newest_first
+from crossdock.store.listing import Place, listing, newest_first
 from crossdock.store.records import AccountInUse, Listing, StoredAccount
 
 _ROWS = tables.accounts

@@ -10,7 +10,7 @@ from sqlalchemy import Row, Select, delete, insert, select
 
 from crossdock.store import tables
 from crossdock.store.database import Database
-from crossdock.store.paging import decode_cursor, listing
+from crossdock.store.listing import decode_cursor, listing
 from crossdock.store.records import AuditEntry, AuditFilter, Listing
 
 _ROWS = tables.audit

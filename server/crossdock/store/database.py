@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import StaticPool
 
 from crossdock.errors import ConfigError
-from crossdock.store import files, schema, tables
+from crossdock.store import files, tables, version
 from crossdock.store.faults import fault, should_repeat
 from crossdock.store.records import StoreFault
 
@@ -189,7 +189,7 @@ async def _connect_sqlite(url: URL, folder: Path) -> Database:
     path = None
     if url.database and url.database != ":memory:":
         path = (folder / url.database).absolute()
-        await asyncio.to_thread(files.prepare, path, schema.create_file)
+        await asyncio.to_thread(files.prepare, path, version.create_file)
     engine = create_async_engine(
         URL.create("sqlite+aiosqlite", database=str(path) if path else ":memory:"),
         poolclass=StaticPool,
@@ -199,7 +199,7 @@ async def _connect_sqlite(url: URL, folder: Path) -> Database:
     database = Database(engine, str(path or "in memory"), path)
     try:
         if path is None:
-            await database.write(schema.create)
+            await database.write(version.create)
         else:
             await database.read(_refuse_damage(path))
     except BaseException:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, insert, or_, select, 
 from crossdock.model import Scope
 from crossdock.store import tables
 from crossdock.store.database import Database
-from crossdock.store.paging import Place, listing, newest_first
+from crossdock.store.listing import Place, listing, newest_first
 from crossdock.store.records import (
     Expired,
     Listing,

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, delete, insert, select
 
 from crossdock.store import tables
 from crossdock.store.database import Database
-from crossdock.store.paging import Place, listing, newest_first
+from crossdock.store.listing import Place, listing, newest_first
 from crossdock.store.records import ApiToken, Listing
 from crossdock.store.servers import touch
 

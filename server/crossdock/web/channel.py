@@ -12,10 +12,10 @@ import contextlib
 
 from aiohttp import web
 
-from crossdock.protocol.passing import Reply
-from crossdock.protocol.streams import Stream
-from crossdock.web import events, keys
-from crossdock.web.accepting import Accepts
+from crossdock.protocol.messages import Reply
+from crossdock.protocol.replay import Stream
+from crossdock.web import app_keys, sse
+from crossdock.web.accept import Accepts
 from crossdock.web.replies import JSON
 
 
@@ -85,14 +85,14 @@ class Channel:
         """Say that the call is still running when nothing was said for a while."""
         if self._since is None:
             self._since = now
-        elif self._accepts.events and now - self._since >= self._request.app[keys.pulse].quiet:
+        elif self._accepts.events and now - self._since >= self._request.app[app_keys.pulse].quiet:
             self._since = now
             self._beating = asyncio.create_task(self._keep_alive())
 
     async def _keep_alive(self) -> None:
         async with self._alone():
             await self._open()
-            await self._put(events.KEEP_ALIVE)
+            await self._put(sse.KEEP_ALIVE)
 
     def _alone(self) -> asyncio.Lock:
         if self._lock is None:
@@ -102,11 +102,11 @@ class Channel:
     async def _open(self) -> None:
         if self._response is not None or self._over:
             return
-        response = events.begin(self._request)
+        response = sse.begin(self._request)
         if self._session:
-            self._stream = self._request.app[keys.dispatcher].streams.begin(self._session)
+            self._stream = self._request.app[app_keys.dispatcher].streams.begin(self._session)
             self._stream.take(self)
-            self._request[keys.outlives] = True
+            self._request[app_keys.outlives] = True
             response.force_close()  # the next request must not wait behind a call that goes on
         self._response = response
         try:
@@ -114,14 +114,14 @@ class Channel:
         except ConnectionError:
             self._gone = True
         if self._stream is not None and self._priming:
-            await self._put(events.priming(self._stream.event_id(0)))
+            await self._put(sse.priming(self._stream.event_id(0)))
 
     async def _write(self, message: bytes) -> None:
         id = ""
         if self._stream is not None:
-            number = self._request.app[keys.dispatcher].streams.push(self._stream, message)
+            number = self._request.app[app_keys.dispatcher].streams.push(self._stream, message)
             id = self._stream.event_id(number)
-        await self._put(events.event(message, id))
+        await self._put(sse.event(message, id))
 
     async def _put(self, text: bytes) -> None:
         elsewhere = self._stream is not None and self._stream.holder is not self
@@ -157,21 +157,21 @@ class Channel:
         """Nothing follows: the answer was given, or nobody waits for it."""
         self._over = True
         if self._stream is not None:
-            self._request.app[keys.dispatcher].streams.end(self._stream)
+            self._request.app[app_keys.dispatcher].streams.end(self._stream)
 
 
 def _whole(reply: Reply, accepts: Accepts, request: web.Request) -> web.Response:
     if reply.silent:
         return web.Response(
-            body=b": cancelled\n\n", headers=events.headers(request), content_type=events.EVENTS
+            body=b": cancelled\n\n", headers=sse.headers(request), content_type=sse.EVENTS
         )
     if reply.payload is None:
         return web.Response(status=reply.status)
     headers = dict(reply.headers)
     if not accepts.json and reply.status == 200:
         return web.Response(
-            body=events.event(reply.payload),
-            headers={**headers, **events.headers(request)},
-            content_type=events.EVENTS,
+            body=sse.event(reply.payload),
+            headers={**headers, **sse.headers(request)},
+            content_type=sse.EVENTS,
         )
     return web.Response(body=reply.payload, status=reply.status, headers=headers, content_type=JSON)

@@ -17,7 +17,7 @@ from aiohttp.web_protocol import RequestHandler
 from crossdock.access.tokens import PATTERN as TOKEN
 from crossdock.errors import CrossdockError, Refused, Rejected
 from crossdock.log import logger
-from crossdock.web import keys
+from crossdock.web import app_keys
 from crossdock.web.replies import JSON, error_reply, refusal
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -38,7 +38,7 @@ async def identify(request: web.Request, handler: Handler) -> web.StreamResponse
     # It goes into the log and the audit, so one that holds a token is not a proper one.
     proper = _REQUEST_ID.fullmatch(given) and not TOKEN.search(given)
     request_id = given if proper else os.urandom(16).hex()
-    request[keys.request_id] = request_id
+    request[app_keys.request_id] = request_id
     response = await handler(request)
     if not response.prepared:
         response.headers["X-Request-Id"] = request_id
@@ -59,7 +59,7 @@ async def last_resort(request: web.Request, handler: Handler) -> web.StreamRespo
     except Rejected as error:
         return error_reply(error.status, error.error, str(error), error.details)
     except Exception as error:
-        request_id = request.get(keys.request_id, "")
+        request_id = request.get(app_keys.request_id, "")
         told = isinstance(error, CrossdockError)
         log.error("request.failed", request_id=request_id, exc_info=not told and error)
         return error_reply(500, "internal", f"Internal error (request {request_id})")
@@ -85,7 +85,7 @@ def _http_error(request: web.Request, error: web.HTTPException) -> web.Response:
 @web.middleware
 async def same_site(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Refuse requests under a foreign name and from foreign pages (DNS rebinding, CSRF)."""
-    origins = request.app[keys.origins]
+    origins = request.app[app_keys.origins]
     if not origins.host_fits(request) and request.path not in _PROBES:
         raise Refused(
             421, "The Host header names no host of this gateway; add it to [server] allowed_hosts."
@@ -102,7 +102,7 @@ async def same_site(request: web.Request, handler: Handler) -> web.StreamRespons
 def cross_origin(request: web.Request) -> dict[str, str]:
     """Return the headers that let a listed page read the answer."""
     origin = request.headers.get("Origin")
-    if origin is None or not request.app[keys.origins].is_listed(origin):
+    if origin is None or not request.app[app_keys.origins].is_listed(origin):
         return {}
     return {
         "Access-Control-Allow-Origin": origin,
@@ -119,7 +119,7 @@ MIDDLEWARES = (identify, last_resort, same_site)
 
 async def end_outliving(app: web.Application) -> None:
     """Cancel the requests that outlived their connections; nobody can fetch their answers now."""
-    tasks = [*app[keys.outliving]]
+    tasks = [*app[app_keys.outliving]]
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
@@ -134,8 +134,8 @@ class QuietHandler(RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         """Let go of the connection, and of its request unless that outlives it."""
         request, task = self._current_request, self._task_handler
-        if isinstance(request, web.Request) and keys.outlives in request and task is not None:
-            outliving = request.app[keys.outliving]
+        if isinstance(request, web.Request) and app_keys.outlives in request and task is not None:
+            outliving = request.app[app_keys.outliving]
             outliving.add(task)
             task.add_done_callback(outliving.discard)
             self._task_handler = None  # or it would be cancelled

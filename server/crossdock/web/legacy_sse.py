@@ -25,13 +25,13 @@ from crossdock.protocol.jsonrpc import (
     read_message,
     text_of,
 )
-from crossdock.protocol.listening import Listener
-from crossdock.protocol.passing import Incoming
+from crossdock.protocol.messages import Incoming
+from crossdock.protocol.replay import Stream
 from crossdock.protocol.sessions import Session
-from crossdock.protocol.streams import Stream
+from crossdock.protocol.subscriptions import Listener
 from crossdock.protocol.versions import OLDEST, REVISIONS, VERSION_KEY, negotiate
-from crossdock.web import events, keys
-from crossdock.web.door import admit
+from crossdock.web import app_keys, sse
+from crossdock.web.auth import admit
 from crossdock.web.replies import JSON, refusal
 from crossdock.web.streamable import body_of, headers_of, id_of, refuse_encoded
 
@@ -71,7 +71,7 @@ async def get(request: web.Request) -> web.StreamResponse:
     """Open the stream and keep it open."""
     grant = admit(request)
     app = request.app
-    dispatcher, opened, pulse = app[keys.dispatcher], app[streams_key], app[keys.pulse]
+    dispatcher, opened, pulse = app[app_keys.dispatcher], app[streams_key], app[app_keys.pulse]
     stream = LegacyStream(dispatcher.sessions.begin(grant.server_id, OLDEST, None))
     id, messages = stream.session.nonce, stream.messages
     listener = Listener(partial(admit, request), messages.push, messages.end, session=id)
@@ -80,7 +80,7 @@ async def get(request: web.Request) -> web.StreamResponse:
     pulse.watch(stream)
     try:
         async with sse_response(
-            request, headers=events.headers(request), sep="\n", ping_interval=pulse.quiet
+            request, headers=sse.headers(request), sep="\n", ping_interval=pulse.quiet
         ) as response:
             with contextlib.suppress(ConnectionError):  # the client has gone
                 await response.send(_endpoint(request, id), event="endpoint")
@@ -98,7 +98,7 @@ async def get(request: web.Request) -> web.StreamResponse:
 async def _carry(messages: Stream, response: EventSourceResponse) -> None:
     while not messages.ended:
         for number, message in messages.after(0):
-            await response.write(events.event(message))
+            await response.write(sse.event(message))
             messages.sent(number)
         if not messages.ended and not messages.after(0):
             await messages.more()
@@ -106,7 +106,7 @@ async def _carry(messages: Stream, response: EventSourceResponse) -> None:
 
 def _endpoint(request: web.Request, id: str) -> str:
     """Return where to post: a path, since clients refuse another origin."""
-    prefix = urlsplit(request.app[keys.settings].server.public_url).path.rstrip("/")
+    prefix = urlsplit(request.app[app_keys.settings].server.public_url).path.rstrip("/")
     token = request.match_info.get("token")
     return f"{prefix}/mcp{'' if token is None else '/' + token}/messages?session_id={id}"
 
@@ -139,7 +139,7 @@ def _stream(request: web.Request, grant: Grant) -> LegacyStream:
 
 
 async def _take(request: web.Request, grant: Grant, stream: LegacyStream, message: Message) -> None:
-    dispatcher = request.app[keys.dispatcher]
+    dispatcher = request.app[app_keys.dispatcher]
     claim = message.meta.get(VERSION_KEY)
     named = None if claim is None else REVISIONS.get(text_of(claim) or "")
     if message.is_request and claim is not None and (named is None or named.modern):
@@ -162,13 +162,13 @@ async def _take(request: web.Request, grant: Grant, stream: LegacyStream, messag
         session=stream.session,
         headers=headers_of(request),
         line=stream,
-        request_id=request[keys.request_id],
+        request_id=request[app_keys.request_id],
         admit=partial(admit, request),
     )
     if not message.is_request:
         await dispatcher.serve(incoming)
         return
-    if len(stream.running) >= request.app[keys.settings].limits.calls_per_server:
+    if len(stream.running) >= request.app[app_keys.settings].limits.calls_per_server:
         raise Refused(429, "Too many calls are running on this stream. Wait for an answer.")
     # The answer goes another way than this request, and clients wait for its 202.
     task = asyncio.create_task(_serve(dispatcher, incoming, stream))

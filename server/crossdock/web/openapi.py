@@ -13,7 +13,7 @@ import msgspec
 from aiohttp import web
 
 from crossdock import __version__
-from crossdock.control.shown import AdminError
+from crossdock.control.responses import AdminError
 from crossdock.web.admin.routes import MOST, RANK, Route
 from crossdock.web.replies import JSON
 

@@ -9,14 +9,14 @@ from aiohttp import web
 
 from crossdock.errors import ProtocolError, Refused
 from crossdock.protocol.jsonrpc import Unreadable, read_message
-from crossdock.protocol.passing import Inbound
+from crossdock.protocol.messages import Inbound
 from crossdock.protocol.versions import Headers
-from crossdock.web import keys
-from crossdock.web.accepting import accepted
+from crossdock.web import app_keys
+from crossdock.web.accept import accepted
+from crossdock.web.auth import admit
 from crossdock.web.channel import Channel
-from crossdock.web.door import admit
-from crossdock.web.events import Drain
 from crossdock.web.replies import JSON, refusal
+from crossdock.web.sse import Drain
 
 _BODY_SECONDS = 30.0
 _ID_BYTES = 65_536  # beyond this a refused body is not read for its id
@@ -33,11 +33,11 @@ async def post(request: web.Request) -> web.StreamResponse:
     inbound = Inbound(
         body=await body_of(request),
         headers=headers_of(request),
-        request_id=request[keys.request_id],
+        request_id=request[app_keys.request_id],
         admit=partial(admit, request),
     )
     app = request.app
-    dispatcher, pulse = app[keys.dispatcher], app[keys.pulse]
+    dispatcher, pulse = app[app_keys.dispatcher], app[app_keys.pulse]
     channel = Channel(request, accepts)
     pulse.watch(channel)
     try:

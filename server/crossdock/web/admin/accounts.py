@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from crossdock.control import AccountChange, NewAccount, invalid
-from crossdock.control.shown import Listed, ShownAccount, ShownVerification, ToolPreview
+from crossdock.control.responses import Listed, ShownAccount, ShownVerification, ToolPreview
 from crossdock.model import Scope
 from crossdock.web.admin.routes import PAGING, Asked, Route
 

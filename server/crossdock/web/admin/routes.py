@@ -13,7 +13,7 @@ from crossdock.access.gate import Caller, Role
 from crossdock.control import Control, field_error, invalid
 from crossdock.errors import Rejected, StoreError
 from crossdock.model import Struct
-from crossdock.web import keys
+from crossdock.web import app_keys
 from crossdock.web.guards import Handler
 from crossdock.web.replies import JSON
 
@@ -46,7 +46,7 @@ class Asked(Struct, frozen=True, kw_only=True):
     @property
     def origin(self) -> str:
         """The origin for URLs that are handed out."""
-        return self.request.app[keys.origins].public_url(self.request)
+        return self.request.app[app_keys.origins].public_url(self.request)
 
     def page(self) -> tuple[int, str | None]:
         """Return `limit` and `cursor` of a list. Raises Rejected (422)."""
@@ -106,7 +106,9 @@ def guarded(route: Route) -> Handler:
 
 def _caller(request: web.Request) -> Caller:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    caller = request.app[keys.gate].caller(token.strip() if scheme.lower() == "bearer" else None)
+    caller = request.app[app_keys.gate].caller(
+        token.strip() if scheme.lower() == "bearer" else None
+    )
     if caller is None:
         raise Rejected(
             401,
@@ -123,7 +125,7 @@ async def _body(request: web.Request, route: Route) -> Any:
         return route.body()
     if request.content_type != JSON or "Content-Encoding" in request.headers:
         raise Rejected(415, "unsupported_media_type", "Send Content-Type: application/json.")
-    most = request.app[keys.settings].limits.admin_body_bytes
+    most = request.app[app_keys.settings].limits.admin_body_bytes
     if (request.content_length or 0) > most:
         raise _too_large(most)
     try:

@@ -12,7 +12,7 @@ from crossdock.control import (
     ServerChange,
     issued_server,
 )
-from crossdock.control.shown import IssuedServer, Listed, ShownServer
+from crossdock.control.responses import IssuedServer, Listed, ShownServer
 from crossdock.web.admin.routes import PAGING, Asked, Route
 
 if TYPE_CHECKING:

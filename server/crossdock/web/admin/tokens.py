@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from crossdock.control import NewToken
-from crossdock.control.shown import IssuedToken, Listed, ShownToken
+from crossdock.control.responses import IssuedToken, Listed, ShownToken
 from crossdock.web.admin.routes import PAGING, Asked, Route
 
 _ALL, _ONE = "/api-token", "/api-token/{id}"

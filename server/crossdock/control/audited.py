@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from crossdock.access.gate import Caller
-from crossdock.accounts import Accounts, Network
-from crossdock.catalog import Catalog
-from crossdock.control.bodies import check_lists, invalid
+from crossdock.calls.accounts import Accounts, Network
+from crossdock.calls.catalog import Catalog
+from crossdock.control.requests import check_lists, invalid
 from crossdock.errors import CrossdockError, Rejected
 from crossdock.model import Account, Scope
 from crossdock.store import AuditEntry, Store

@@ -15,7 +15,7 @@ import msgspec
 
 from crossdock.errors import CannotAsk, Forbidden, InputRequired, InvalidArguments, ProtocolError
 from crossdock.model import LogLevel, Question
-from crossdock.protocol import capabilities, mirrored
+from crossdock.protocol import capabilities, param_headers
 from crossdock.protocol.jsonrpc import (
     INVALID_PARAMS,
     Message,
@@ -24,8 +24,8 @@ from crossdock.protocol.jsonrpc import (
     request_bytes,
     text_of,
 )
+from crossdock.protocol.request_state import State, States
 from crossdock.protocol.sessions import Session
-from crossdock.protocol.states import State, States
 from crossdock.protocol.versions import (
     CAPABILITIES_KEY,
     LOG_LEVEL_KEY,
@@ -141,7 +141,7 @@ class Exchange:
     ) -> None:
         """Compare arguments with the headers that repeat them. Raises ProtocolError."""
         if self._revision.modern:
-            mirrored.check(headers, arguments, self._headers.values)
+            param_headers.check(headers, arguments, self._headers.values)
 
     # --- one way -----------------------------------------------------------------------------
 

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
+from crossdock.calls.locks import Locks
 from crossdock.errors import Busy
-from crossdock.locks import Locks
 
 
 async def test_one_holder_at_a_time_in_the_order_of_asking() -> None:

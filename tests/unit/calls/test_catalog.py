@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crossdock.catalog import permits
+from crossdock.calls.catalog import permits
 from crossdock.model import Endpoint, Scope, Tool
 
 STANDARD = ["list", "get", "create", "update", "delete"]

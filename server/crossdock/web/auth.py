@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from crossdock.model import Grant
-from crossdock.web import keys
+from crossdock.web import app_keys
 
 
 def admit(request: web.Request) -> Grant:
@@ -17,8 +17,8 @@ def admit(request: web.Request) -> Grant:
         token = bearer
     elif second is None:
         second = bearer
-    origins = request.app[keys.origins]
-    return request.app[keys.gate].admit(token, second, lambda: origins.client(request))
+    origins = request.app[app_keys.origins]
+    return request.app[app_keys.gate].admit(token, second, lambda: origins.client(request))
 
 
 def _bearer(request: web.Request) -> str | None:

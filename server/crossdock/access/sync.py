@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 from datetime import datetime
 
 from crossdock.access.gate import Access, Caller, Gate
-from crossdock.accounts import Accounts
+from crossdock.calls.accounts import Accounts
 from crossdock.model import Account, Grant
 from crossdock.store import ApiToken, Grants, Store, StoredAccount, StoredServer
 

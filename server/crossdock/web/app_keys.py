@@ -10,8 +10,8 @@ from crossdock.access.gate import Gate
 from crossdock.config import Settings
 from crossdock.model import Tools
 from crossdock.protocol.dispatch import Dispatcher
+from crossdock.web.keepalive import Pulse
 from crossdock.web.origins import Origins
-from crossdock.web.pulse import Pulse
 
 settings: web.AppKey[Settings] = web.AppKey("settings", Settings)
 gate: web.AppKey[Gate] = web.AppKey("gate", Gate)

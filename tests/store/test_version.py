@@ -18,7 +18,7 @@ from sqlalchemy import Connection, inspect, text
 
 import crossdock.store
 from crossdock.secrets import MasterKey
-from crossdock.store import Store, StoredServer, StoreFault, current, schema, tables, upgrade
+from crossdock.store import Store, StoredServer, StoreFault, current, tables, upgrade, version
 from crossdock.store.database import Database, connect
 
 OpenStore = Callable[..., Coroutine[Any, Any, Store]]
@@ -42,8 +42,8 @@ def test_the_newest_migration_is_the_version_the_code_names() -> None:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     scripts = ScriptDirectory.from_config(config)
-    assert scripts.get_heads() == [schema.HEAD]
-    assert {script.revision for script in scripts.walk_revisions()} == schema.KNOWN
+    assert scripts.get_heads() == [version.HEAD]
+    assert {script.revision for script in scripts.walk_revisions()} == version.KNOWN
 
 
 async def test_migrations_make_the_tables_that_the_code_uses(url: str) -> None:
@@ -52,9 +52,9 @@ async def test_migrations_make_the_tables_that_the_code_uses(url: str) -> None:
         return compare_metadata(context, tables.metadata)
 
     await on(url, empty)
-    assert await current(url) == (None, schema.HEAD)
-    assert await upgrade(url) == (None, schema.HEAD)
-    assert await current(url) == (schema.HEAD, schema.HEAD)
+    assert await current(url) == (None, version.HEAD)
+    assert await upgrade(url) == (None, version.HEAD)
+    assert await current(url) == (version.HEAD, version.HEAD)
     assert await on(url, differences) == []
 
 
@@ -74,7 +74,7 @@ async def test_upgrading_twice_changes_nothing(
     url: str, open_store: OpenStore, a_server: Callable[..., StoredServer]
 ) -> None:
     await (await open_store()).servers.add(a_server(1))
-    assert await upgrade(url) == (schema.HEAD, schema.HEAD)
+    assert await upgrade(url) == (version.HEAD, version.HEAD)
     assert len((await (await open_store()).load_grants()).servers) == 1
 
 
@@ -85,7 +85,7 @@ async def test_a_newer_schema_is_refused_and_left_alone(url: str, open_store: Op
         with pytest.raises(StoreFault, match=r"newer crossdock \(schema 0999") as caught:
             await use(url)
         assert caught.value.reason == "schema"
-    assert await current(url) == ("0999", schema.HEAD)
+    assert await current(url) == ("0999", version.HEAD)
 
 
 async def test_sqlite_is_upgraded_by_itself_and_postgresql_refused_with_words(
@@ -94,11 +94,11 @@ async def test_sqlite_is_upgraded_by_itself_and_postgresql_refused_with_words(
     await on(url, empty)
     if engine == "sqlite":
         await (await Store.open(url)).close()
-        assert await current(url) == (schema.HEAD, schema.HEAD)
+        assert await current(url) == (version.HEAD, version.HEAD)
     else:
         with pytest.raises(StoreFault, match="Run `crossdock db upgrade`"):
             await Store.open(url)
-        assert await current(url) == (None, schema.HEAD)
+        assert await current(url) == (None, version.HEAD)
 
 
 async def test_a_migration_that_fails_leaves_nothing_behind(url: str) -> None:

@@ -38,7 +38,7 @@ def create_file(path: Path) -> None:
     engine.dispose()
 
 
-def version(connection: Connection, where: str) -> str | None:
+def stored(connection: Connection, where: str) -> str | None:
     """Return the version of the tables, None for a database without any."""
     there = inspect(connection).get_table_names()
     if tables.alembic_version.name not in there:

@@ -16,11 +16,13 @@ import msgspec
 from crossdock.adapter.arguments import OpenCursor, split
 from crossdock.adapter.bodies import malformed
 from crossdock.adapter.load import Adapter
-from crossdock.catalog import Bound, Catalog
+from crossdock.calls.catalog import Bound, Catalog
+from crossdock.calls.confirmation import confirmed
+from crossdock.calls.connection import CallContext, Connection, Measured
+from crossdock.calls.cursors import Cursors
+from crossdock.calls.locks import Locks
+from crossdock.calls.upstream import Upstream
 from crossdock.config import LimitSettings
-from crossdock.confirming import confirmed
-from crossdock.connection import CallContext, Connection, Measured
-from crossdock.cursors import Cursors
 from crossdock.errors import (
     BadToolOutput,
     Busy,
@@ -29,7 +31,6 @@ from crossdock.errors import (
     UpstreamFailure,
     WriteOutcomeUnknown,
 )
-from crossdock.locks import Locks
 from crossdock.log import logger
 from crossdock.model import (
     Account,
@@ -44,7 +45,6 @@ from crossdock.model import (
     UpstreamRequest,
     Vault,
 )
-from crossdock.upstream import Upstream
 
 log = logger(__name__)
 _BLOCKS = ("text", "image", "audio", "resource", "resource_link")

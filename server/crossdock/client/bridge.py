@@ -15,8 +15,8 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from crossdock.client import UNREACHABLE, Failed, failure_of, messages, unreachable
-from crossdock.request_headers import Mirrored, claimed_version, header_value
+from crossdock.client.headers import Mirrored, claimed_version, header_value
+from crossdock.client.http import UNREACHABLE, Failed, failure_of, messages, unreachable
 
 UNANSWERED = 50401
 _PARSE_ERROR, _INVALID_REQUEST, _HEADER_MISMATCH = -32700, -32600, -32020

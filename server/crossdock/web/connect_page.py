@@ -16,12 +16,12 @@ from string import Template
 from aiohttp import web
 
 from crossdock import __version__
+from crossdock.client.setups import TOKEN_PLACE, Setup, Snippet, Target, is_local, setups, slug
 from crossdock.errors import Refused
 from crossdock.model import Effect, Grant, Tool
-from crossdock.snippets import TOKEN_PLACE, Setup, Snippet, Target, is_local, setups, slug
-from crossdock.web import keys
+from crossdock.web import app_keys
+from crossdock.web.auth import admit
 from crossdock.web.bundles import ASSETS, Bundle, mcp_bundle, npm_tarball
-from crossdock.web.door import admit
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -105,10 +105,10 @@ async def page(request: web.Request) -> web.StreamResponse:
         title, facts, refusal = _TITLES[401], str(refused), refused.status
     else:
         title, facts, refusal = grant.name, _facts(grant), 200
-        tools = request.app[keys.tools].list(grant).tools
+        tools = request.app[app_keys.tools].list(grant).tools
         facts = f"MCP server · {len(tools)} tools · {facts}"
         name, shown = slug(grant.name), _tools(tools)
-    origin = request.app[keys.origins].public_url(request)
+    origin = request.app[app_keys.origins].public_url(request)
     target = Target(url=f"{origin}/mcp/{token}", name=name, second_factor=refusal == 401)
     content = [
         f'<p class="maker">crossdock {escape(__version__)}</p>',

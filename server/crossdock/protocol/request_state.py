@@ -17,7 +17,7 @@ import msgspec
 from crossdock.errors import ProtocolError
 from crossdock.model import Struct
 from crossdock.protocol.jsonrpc import INVALID_PARAMS
-from crossdock.protocol.seals import Seal
+from crossdock.signing import Seal
 
 _REMEMBERED = 10_000
 _LONGEST = 256 * 1024

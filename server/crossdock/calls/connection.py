@@ -21,6 +21,8 @@ from crossdock.adapter.bodies import decode
 from crossdock.adapter.failures import clean, read_failure, read_rate
 from crossdock.adapter.load import Adapter
 from crossdock.adapter.schema import compile_schema
+from crossdock.calls.locks import Locks
+from crossdock.calls.upstream import Exchange, Upstream, query_string
 from crossdock.errors import (
     BadToolOutput,
     CannotAsk,
@@ -28,7 +30,6 @@ from crossdock.errors import (
     InvalidArguments,
     UpstreamFailure,
 )
-from crossdock.locks import Locks
 from crossdock.log import redactor
 from crossdock.model import (
     Account,
@@ -41,7 +42,6 @@ from crossdock.model import (
     UpstreamRequest,
     Vault,
 )
-from crossdock.upstream import Exchange, Upstream, query_string
 
 _EARLY = 60.0  # renew this long before a token's end, or at four fifths of a short life
 _UNSAID = 300.0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from crossdock.protocol.streams import Stream
-from crossdock.web import keys
+from crossdock.protocol.replay import Stream
+from crossdock.web import app_keys
 from crossdock.web.guards import cross_origin
 
 EVENTS = "text/event-stream"
@@ -39,7 +39,7 @@ def headers(request: web.Request) -> dict[str, str]:
     """Return the headers of an event stream."""
     return {
         **_HEADERS,
-        "X-Request-Id": request[keys.request_id],
+        "X-Request-Id": request[app_keys.request_id],
         **cross_origin(request),
     }
 
@@ -65,7 +65,7 @@ class Drain:
         """Ask for a comment when nothing was said for a while."""
         if self._since is None:
             self._since = now
-        elif now - self._since >= self._request.app[keys.pulse].quiet:
+        elif now - self._since >= self._request.app[app_keys.pulse].quiet:
             self._due = True
             self._stream.wake()
 
@@ -75,7 +75,7 @@ class Drain:
         response = begin(self._request)
         await response.prepare(self._request)
         stream.take(self)
-        pulse = self._request.app[keys.pulse]
+        pulse = self._request.app[app_keys.pulse]
         pulse.watch(self)
         try:
             if primed:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crossdock.cursors import Cursors
+from crossdock.calls.cursors import Cursors
 from crossdock.errors import InvalidArguments
 from crossdock.model import Page
 

@@ -12,10 +12,10 @@ import aiohttp
 import msgspec
 
 from crossdock import __version__
+from crossdock.client.headers import VERSION_KEY, Mirrored
+from crossdock.client.sse import Event, read_events
 from crossdock.errors import CrossdockError
-from crossdock.events import Event, read_events
 from crossdock.model import Struct
-from crossdock.request_headers import VERSION_KEY, Mirrored
 
 REVISION = "2026-07-28"
 UNREACHABLE = 50301

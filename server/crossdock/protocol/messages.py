@@ -5,11 +5,11 @@ from __future__ import annotations
 from crossdock.errors import CrossdockError, ProtocolError, Refused
 from crossdock.log import logger
 from crossdock.model import Grant, Struct
-from crossdock.protocol.exchange import Line
+from crossdock.protocol.caller import Line
 from crossdock.protocol.jsonrpc import INTERNAL_ERROR, Message, Unreadable, error_bytes
-from crossdock.protocol.listening import Admit, Listener
+from crossdock.protocol.replay import Stream
 from crossdock.protocol.sessions import Session
-from crossdock.protocol.streams import Stream
+from crossdock.protocol.subscriptions import Admit, Listener
 from crossdock.protocol.versions import Headers, Revision
 
 log = logger(__name__)

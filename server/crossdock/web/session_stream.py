@@ -11,14 +11,14 @@ from functools import partial
 from aiohttp import web
 
 from crossdock.errors import Refused
-from crossdock.protocol.listening import CHANGED, Listener
+from crossdock.protocol.replay import Stream
 from crossdock.protocol.sessions import Session
-from crossdock.protocol.streams import Stream
+from crossdock.protocol.subscriptions import CHANGED, Listener
 from crossdock.protocol.versions import REVISIONS, SUPPORTED
-from crossdock.web import keys, legacy_sse
-from crossdock.web.accepting import accepted
-from crossdock.web.door import admit
-from crossdock.web.events import Drain
+from crossdock.web import app_keys, legacy_sse
+from crossdock.web.accept import accepted
+from crossdock.web.auth import admit
+from crossdock.web.sse import Drain
 
 
 async def get(request: web.Request) -> web.StreamResponse:
@@ -31,7 +31,7 @@ async def get(request: web.Request) -> web.StreamResponse:
     session = _session(request)
     if not accepted(request.headers.get("Accept")).events:
         raise Refused(406, "A GET answers with text/event-stream; accept it.")
-    streams = request.app[keys.dispatcher].streams
+    streams = request.app[app_keys.dispatcher].streams
     missed = request.headers.get("Last-Event-ID")
     if missed is not None and (found := streams.find(missed, session.nonce)):
         stream, number = found
@@ -42,7 +42,7 @@ async def get(request: web.Request) -> web.StreamResponse:
 async def _standalone(
     request: web.Request, session: Session, *, behind: bool
 ) -> web.StreamResponse:
-    listeners = request.app[keys.dispatcher].listeners
+    listeners = request.app[app_keys.dispatcher].listeners
     stream = Stream(session.nonce)
     listener = Listener(partial(admit, request), stream.push, stream.end, session=session.nonce)
     listeners.add(listener)
@@ -61,7 +61,7 @@ async def delete(request: web.Request) -> web.StreamResponse:
     if "Mcp-Session-Id" not in request.headers:
         raise web.HTTPMethodNotAllowed("DELETE", ["POST"])
     session = _session(request)
-    dispatcher = request.app[keys.dispatcher]
+    dispatcher = request.app[app_keys.dispatcher]
     dispatcher.sessions.end(session)
     dispatcher.leave(session)
     return web.Response(status=204)
@@ -70,7 +70,7 @@ async def delete(request: web.Request) -> web.StreamResponse:
 def _session(request: web.Request) -> Session:
     grant = admit(request)
     id = request.headers["Mcp-Session-Id"]
-    return request.app[keys.dispatcher].sessions.open(id, grant.server_id)
+    return request.app[app_keys.dispatcher].sessions.open(id, grant.server_id)
 
 
 def _older_only(request: web.Request) -> None:

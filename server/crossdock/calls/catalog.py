@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from crossdock.accounts import Accounts
 from crossdock.adapter.load import Adapter, Binding, Toolset
 from crossdock.adapter.naming import STANDARD_METHODS
+from crossdock.calls.accounts import Accounts
 from crossdock.errors import AdapterError, UnknownTool
 from crossdock.log import logger
 from crossdock.model import Account, Grant, Listing, Scope, Struct, Tool, Withheld

@@ -1,0 +1,67 @@
+"""The composition root: an open Gateway → web.Application. Reads as a list."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from crossdock.gateway import Gateway
+from crossdock.web import (
+    admin,
+    app_keys,
+    connect_page,
+    health,
+    legacy_sse,
+    metrics,
+    openapi,
+    session_stream,
+    streamable,
+)
+from crossdock.web.guards import MIDDLEWARES, end_outliving
+from crossdock.web.keepalive import Pulse
+from crossdock.web.origins import Origins
+
+
+def build(gateway: Gateway) -> web.Application:
+    """Return the web application of an open gateway. Its owner closes the gateway."""
+    settings = gateway.settings
+    app = web.Application(middlewares=MIDDLEWARES, client_max_size=settings.limits.body_bytes)
+    app[app_keys.settings] = settings
+    app[app_keys.gate] = gateway.gate
+    app[app_keys.dispatcher] = gateway.dispatcher
+    app[app_keys.tools] = gateway.calls
+    app[app_keys.origins] = Origins(settings.server)
+    app[admin.control_key] = gateway.control
+    app[health.ready_key] = lambda: gateway.unready
+    app[metrics.text_key] = gateway.metrics.text
+    app[openapi.document_key] = openapi.document(admin.ROUTES)
+    app[app_keys.pulse] = Pulse(settings.limits.quiet_seconds, gateway.listeners.check)
+    app[app_keys.outliving] = set()
+    app[legacy_sse.streams_key] = {}
+    app.on_shutdown.append(_hang_up)
+    # The router tries paths in this order, and nearly every request is for the first.
+    for path in ("/mcp/{token}", "/mcp", "/mcp/{token}/"):
+        app.router.add_post(path, streamable.post)
+        app.router.add_get(path, connect_page.in_browsers(session_stream.get), allow_head=False)
+        app.router.add_delete(path, session_stream.delete)
+        app.router.add_route("OPTIONS", path, streamable.options)
+    for path in ("/mcp", "/mcp/{token}"):
+        app.router.add_get(f"{path}/sse", legacy_sse.get, allow_head=False)
+        app.router.add_post(f"{path}/messages", legacy_sse.post)
+        for part in ("sse", "messages"):
+            app.router.add_route("OPTIONS", f"{path}/{part}", streamable.options)
+    app.router.add_get("/healthz", health.healthz)
+    app.router.add_get("/readyz", health.readyz)
+    app.router.add_get("/metrics", metrics.metrics)
+    app.router.add_get("/openapi.json", openapi.openapi)
+    connect_page.add_routes(app.router)
+    admin.add_routes(app.router)
+    return app
+
+
+async def _hang_up(app: web.Application) -> None:
+    """End what would keep connections open for ever, so that the rest can finish."""
+    dispatcher = app[app_keys.dispatcher]
+    dispatcher.listeners.close()
+    dispatcher.streams.close()
+    app[app_keys.pulse].stop()
+    await end_outliving(app)
