@@ -415,18 +415,6 @@ class Listing(Struct, frozen=True, kw_only=True):
     rendered: dict[str, bytes]
 
 
-class Answer(Struct, frozen=True, kw_only=True):
-    """A finished call: compact JSON, sentences for the model, the provider's limits.
-
-    `content` are content blocks in place of the payload.
-    """
-
-    payload: bytes
-    notes: tuple[str, ...] = ()
-    rate: RateLimit = NO_RATE_LIMIT
-    content: tuple[Mapping[str, Any], ...] = ()
-
-
 class Client(Protocol):
     """The caller's side of one call, as far as a tool may use it."""
 
@@ -468,8 +456,11 @@ class Tools(Protocol):
 
     async def call(
         self, grant: Grant, name: str, arguments: msgspec.Raw | None, client: Client
-    ) -> Answer:
-        """Run a tool. Raises UnknownTool, ToolFailure, or what the client raises."""
+    ) -> Outcome:
+        """Run a tool; `data` is then bytes of compact JSON, empty where content replaces them.
+
+        Raises UnknownTool, ToolFailure, or what the client raises.
+        """
 
 
 class Vault(Protocol):

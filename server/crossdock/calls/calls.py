@@ -34,7 +34,6 @@ from crossdock.errors import (
 from crossdock.log import logger
 from crossdock.model import (
     Account,
-    Answer,
     Call,
     CallEvent,
     Client,
@@ -74,7 +73,7 @@ class Calls:
         self._connections: dict[str, Connection] = {}
         self._running: dict[str, int] = {}
         self._total = 0
-        self._writes: set[asyncio.Task[Answer]] = set()
+        self._writes: set[asyncio.Task[Outcome]] = set()
 
     def list(self, grant: Grant) -> Listing:
         """Return the grant's tools."""
@@ -82,7 +81,7 @@ class Calls:
 
     async def call(
         self, grant: Grant, name: str, arguments: msgspec.Raw | None, client: Client
-    ) -> Answer:
+    ) -> Outcome:
         """Run a tool. Raises UnknownTool, ToolFailure, or what the client raises."""
         bound = self._catalog.find(grant, name)
         if bound.binding.tool.headers:
@@ -143,10 +142,10 @@ class Calls:
 
     # --- one call ----------------------------------------------------------------------------
 
-    async def _shielded(self, run: Coroutine[Any, Any, Answer], measured: Measured) -> Answer:
+    async def _shielded(self, run: Coroutine[Any, Any, Outcome], measured: Measured) -> Outcome:
         """A write that has begun goes on to its end when its client goes away: half a write, not
         read back, helps nobody. One that has sent nothing yet is given up."""
-        task: asyncio.Task[Answer] = asyncio.create_task(run)
+        task: asyncio.Task[Outcome] = asyncio.create_task(run)
         self._writes.add(task)
         task.add_done_callback(self._writes.discard)
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
@@ -164,7 +163,7 @@ class Calls:
         arguments: msgspec.Raw | None,
         client: Client,
         measured: Measured,
-    ) -> Answer:
+    ) -> Outcome:
         tool = bound.binding.tool
         started = time.monotonic()
         outcome = "internal"
@@ -173,8 +172,7 @@ class Calls:
             context = CallContext(self._connection(bound.account, bound.adapter), measured, client)
             if tool.confirm is not None and grant.scope.confirm == "destructive":
                 await confirmed(bound.binding, call, client)
-            result = await self._mapped(bound, call, context)
-            answer = self._answer(grant, call, result)
+            answer = self._answer(grant, call, await self._mapped(bound, call, context))
             outcome = "ok"
             return answer
         except CrossdockError as error:
@@ -231,7 +229,7 @@ class Calls:
 
     # --- the answer --------------------------------------------------------------------------
 
-    def _answer(self, grant: Grant, call: Call, outcome: Outcome) -> Answer:
+    def _answer(self, grant: Grant, call: Call, outcome: Outcome) -> Outcome:
         tool = call.tool
         if tool.method == "list":
             cursor = None
@@ -248,12 +246,7 @@ class Calls:
             payload = _bytes(outcome.data, tool)
         if outcome.content:
             _check_content(outcome.content, tool)
-        return Answer(
-            payload=_compact(payload) if payload else b"",
-            notes=outcome.notes,
-            rate=outcome.rate,
-            content=outcome.content,
-        )
+        return msgspec.structs.replace(outcome, data=_compact(payload) if payload else b"")
 
     def _finish(
         self,

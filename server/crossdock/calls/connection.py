@@ -18,11 +18,11 @@ import msgspec
 from yarl import URL
 
 from crossdock.adapter.bodies import decode
-from crossdock.adapter.failures import clean, read_failure, read_rate
 from crossdock.adapter.load import Adapter
+from crossdock.adapter.manifest import FailuresSpec
 from crossdock.adapter.schema import compile_schema
 from crossdock.calls.locks import Locks
-from crossdock.calls.upstream import Exchange, Upstream, query_string
+from crossdock.calls.upstream import Upstream, query_string
 from crossdock.errors import (
     BadToolOutput,
     CannotAsk,
@@ -107,19 +107,23 @@ class Connection:
 
     async def send(self, request: UpstreamRequest, measured: Measured) -> UpstreamReply:
         """Send once. Raises UpstreamFailure for everything but a 2xx answer."""
-        if self.adapter.auth.renews and time.monotonic() >= self._token_ends:
+        if not self.adapter.auth.renews:
+            return await self._send(request, measured)
+        if time.monotonic() >= self._token_ends:
             await self._renewed()
         token, wrote = self._token, measured.wrote
-        exchange = await self._exchange(request, measured)
-        if exchange.status == 401 and self.adapter.auth.renews:
-            measured.wrote = wrote  # a 401 was not carried out
-            if self._token == token:  # nobody renewed it meanwhile
-                self._token_ends = 0.0
-            await self._renewed()
-            exchange = await self._exchange(request, measured)
-        return self._reply(exchange)
+        try:
+            return await self._send(request, measured)
+        except UpstreamFailure as failure:
+            if failure.status != 401:
+                raise
+        measured.wrote = wrote  # a 401 was not carried out
+        if self._token == token:  # nobody renewed it meanwhile
+            self._token_ends = 0.0
+        await self._renewed()
+        return await self._send(request, measured)
 
-    async def _exchange(self, request: UpstreamRequest, measured: Measured) -> Exchange:
+    async def _send(self, request: UpstreamRequest, measured: Measured) -> UpstreamReply:
         url = self._url(request)
         headers: Mapping[str, str] = self._signed_headers
         if request.headers:
@@ -129,14 +133,24 @@ class Connection:
             measured.wrote = True
         started = time.monotonic()
         try:
-            exchange = await self._upstream.send(request.verb, url, headers, request.body)
+            reply = await self._upstream.send(
+                request.verb, url, headers, request.body, self.adapter.manifest.failures
+            )
         except UpstreamFailure as failure:
             measured.status = failure.status
             raise
         finally:
             measured.seconds += time.monotonic() - started
-        measured.status = exchange.status
-        return exchange
+        measured.status = reply.status
+        if reply.body and reply.headers.get("content-type", "").startswith("text/html"):
+            raise UpstreamFailure(
+                "upstream_malformed",
+                "The provider answered an HTML page where JSON belongs. "
+                "Check the account's base_url.",
+                status=reply.status,
+                rate=reply.rate,
+            )
+        return reply
 
     def _url(self, request: UpstreamRequest) -> URL:
         if not request.path.startswith("/") or "?" in request.path or "#" in request.path:
@@ -151,31 +165,6 @@ class Connection:
         if url.raw_path != f"{self._base.raw_path.rstrip('/')}{request.path}":
             raise ValueError("a request path must not leave the adapter's base_url")
         return url
-
-    def _reply(self, exchange: Exchange) -> UpstreamReply:
-        failures = self.adapter.manifest.failures
-        if not 200 <= exchange.status < 300:
-            failure = read_failure(exchange.status, exchange.headers, exchange.body, failures)
-            raise self._cleaned(failure)
-        rate = read_rate(exchange.headers, failures.rate_limit)
-        kind = exchange.headers.get("content-type", "")
-        if exchange.body and kind.startswith("text/html"):
-            raise UpstreamFailure(
-                "upstream_malformed",
-                "The provider answered an HTML page where JSON belongs. "
-                "Check the account's base_url.",
-                status=exchange.status,
-                rate=rate,
-            )
-        return UpstreamReply(
-            status=exchange.status, headers=exchange.headers, body=exchange.body, rate=rate
-        )
-
-    @staticmethod
-    def _cleaned(failure: UpstreamFailure) -> UpstreamFailure:
-        """A provider may echo a credential; nobody else may see it."""
-        failure.args = (redactor.clean(str(failure)),)
-        return failure
 
     # --- tokens ------------------------------------------------------------------------------
 
@@ -228,10 +217,8 @@ class Connection:
         else:
             body, kind = msgspec.json.encode(json), "application/json"
         headers = {"Content-Type": kind, "Accept": "application/json"}
-        exchange = await self._upstream.send("POST", URL(url), headers, body)
-        if not 200 <= exchange.status < 300:
-            raise self._cleaned(_token_failure(exchange, self.adapter))
-        return UpstreamReply(status=exchange.status, headers=exchange.headers, body=exchange.body)
+        failures = _token_failures(self.adapter.manifest.failures)
+        return await self._upstream.send("POST", URL(url), headers, body, failures)
 
     # --- what a mapper needs besides ---------------------------------------------------------
 
@@ -411,16 +398,7 @@ def _base_url(text: str, account: str) -> URL:
     return url
 
 
-def _token_failure(exchange: Exchange, adapter: Adapter) -> UpstreamFailure:
-    failure = read_failure(
-        exchange.status, exchange.headers, exchange.body, adapter.manifest.failures
-    )
-    try:
-        answer = decode(exchange.body)
-    except UpstreamFailure:
-        return failure
-    if isinstance(answer, dict):
-        words = answer.get("error_description") or answer.get("error")
-        if isinstance(words, str) and words:
-            failure.args = (clean(words),)
-    return failure
+def _token_failures(spec: FailuresSpec) -> FailuresSpec:
+    """OAuth says why in words of its own (RFC 6749, 5.2), whatever the provider's API does."""
+    own = [spec.message] if isinstance(spec.message, str) else spec.message
+    return msgspec.structs.replace(spec, message=["/error_description", "/error", *own])

@@ -16,12 +16,12 @@ import msgspec
 from crossdock.adapter.schema import compile_schema
 from crossdock.errors import InvalidArguments, UnknownTool
 from crossdock.model import (
-    Answer,
     Client,
     Effect,
     Endpoint,
     Grant,
     Listing,
+    Outcome,
     Struct,
     Tool,
     Tools,
@@ -148,7 +148,7 @@ class Discovery:
 
     async def call(
         self, grant: Grant, name: str, arguments: msgspec.Raw | None, client: Client
-    ) -> Answer:
+    ) -> Outcome:
         """Run a tool; in the discovery mode only the three have names of their own."""
         if grant.scope.tool_exposure == "all":
             return await self._tools.call(grant, name, arguments, client)
@@ -284,8 +284,8 @@ def _checked(name: str, arguments: msgspec.Raw | None) -> Any:
     return given
 
 
-def _answer(value: dict[str, Any]) -> Answer:
-    return Answer(payload=msgspec.json.encode(value))
+def _answer(value: dict[str, Any]) -> Outcome:
+    return Outcome(data=msgspec.json.encode(value))
 
 
 def _strongest(tools: Iterable[Tool]) -> Effect:

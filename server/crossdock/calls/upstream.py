@@ -18,8 +18,11 @@ import aiohttp
 from yarl import URL
 
 from crossdock import __version__
+from crossdock.adapter.failures import read_failure, read_rate
+from crossdock.adapter.manifest import FailuresSpec
 from crossdock.errors import UpstreamFailure
-from crossdock.model import Struct
+from crossdock.log import redactor
+from crossdock.model import Struct, UpstreamReply
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _ERROR_BYTES = 65_536
@@ -35,14 +38,6 @@ class UpstreamLimits(Struct, frozen=True, kw_only=True):
     total_seconds: float = 30.0
     answer_bytes: int = 8 * 1024 * 1024
     connections: int = 64
-
-
-class Exchange(Struct, frozen=True, kw_only=True):
-    """What a provider answered, whatever the status."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
 
 
 class PrivateAddress(OSError):
@@ -111,11 +106,17 @@ class Upstream:
         return any(mapped in network for network in self._allowed)
 
     async def send(
-        self, verb: str, url: URL, headers: Mapping[str, str], body: bytes | None
-    ) -> Exchange:
+        self,
+        verb: str,
+        url: URL,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        failures: FailuresSpec,
+    ) -> UpstreamReply:
         """Send one request and read the whole answer, within time and size limits.
 
-        Raises UpstreamFailure when there is no usable answer: upstream_unreachable,
+        Raises UpstreamFailure for everything but a 2xx answer. A refusal has its `status` and is
+        read as `failures` says; without a usable answer it is upstream_unreachable,
         upstream_timeout, upstream_too_large or upstream_malformed; `sent` is False only when
         the request certainly did not leave.
         """
@@ -127,13 +128,13 @@ class Upstream:
                 verb, url, headers=headers, data=body, allow_redirects=False
             ) as response:
                 content = await self._read(response)
-                return Exchange(
-                    status=response.status,
-                    headers=_joined(response.headers),
-                    body=content,
-                )
         except (aiohttp.ClientError, OSError, TimeoutError, asyncio.IncompleteReadError) as error:
             raise _no_answer(error) from None
+        status, told = response.status, _joined(response.headers)
+        if not 200 <= status < 300:
+            raise _cleaned(read_failure(status, told, content, failures))
+        rate = read_rate(told, failures.rate_limit)
+        return UpstreamReply(status=status, headers=told, body=content, rate=rate)
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         # An error page is read for its words only; a good answer is read whole or refused.
@@ -182,6 +183,12 @@ def _joined(headers: Any) -> dict[str, str]:
         key = name.lower()
         joined[key] = f"{joined[key]}, {value}" if key in joined else value
     return joined
+
+
+def _cleaned(failure: UpstreamFailure) -> UpstreamFailure:
+    """A provider may echo a credential; nobody else may see it."""
+    failure.args = (redactor.clean(str(failure)),)
+    return failure
 
 
 def _no_answer(error: Exception) -> UpstreamFailure:

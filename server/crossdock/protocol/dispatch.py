@@ -330,9 +330,9 @@ class Dispatcher:
         try:
             if revision.modern and "requestState" in message.params:
                 exchange.resume(bound_to(grant.server_id, name, arguments))
-            answer = await self._tools.call(grant, name, arguments, exchange)
-            payload = render.answer(answer, grant.scope.result_format, revision)
-            headers = render.rate_headers(answer.rate, limited=False)
+            outcome = await self._tools.call(grant, name, arguments, exchange)
+            payload = render.answer(outcome, grant.scope.result_format, revision)
+            headers = render.rate_headers(outcome.rate, limited=False)
         except UnknownTool as error:
             raise ProtocolError(INVALID_PARAMS, str(error)[:300]) from None
         except InputRequired as required:

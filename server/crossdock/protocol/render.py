@@ -6,13 +6,13 @@ Provider bytes are spliced in as they are: escaped once as text, never decoded a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
 from crossdock import __version__
 from crossdock.errors import ToolFailure, UpstreamFailure
-from crossdock.model import Answer, Listing, Question, RateLimit, ResultFormat, Tool
+from crossdock.model import Listing, Outcome, Question, RateLimit, ResultFormat, Tool
 from crossdock.protocol.versions import SUPPORTED, Revision
 
 SERVER_INFO = {"name": "crossdock", "title": "crossdock", "version": __version__}
@@ -34,18 +34,18 @@ def envelope(revision: Revision, members: bytes) -> bytes:
 # --- tools/call ------------------------------------------------------------------------------
 
 
-def answer(answer: Answer, format: ResultFormat, revision: Revision) -> bytes:
-    """Return the result of a successful call."""
+def answer(outcome: Outcome, format: ResultFormat, revision: Revision) -> bytes:
+    """Return the result of a successful call, whose data are bytes of JSON."""
     content: list[bytes] = []
-    if answer.content:
-        content.extend(_block(block, revision) for block in answer.content)
+    payload = cast("bytes", outcome.data)
+    if outcome.content:
+        content.extend(_block(block, revision) for block in outcome.content)
     elif format != "structured" or not revision.structured:
-        content.append(_text(answer.payload.decode()))
-    if answer.notes:
-        content.append(_text(msgspec.json.encode({"notes": answer.notes}).decode()))
+        content.append(_text(payload.decode()))
+    if outcome.notes:
+        content.append(_text(msgspec.json.encode({"notes": outcome.notes}).decode()))
     members = b'"content":[%b],"isError":false' % b",".join(content)
-    if format != "text" and revision.structured and answer.payload:
-        payload = answer.payload
+    if format != "text" and revision.structured and payload:
         if payload[:1] != b"{":
             payload = b'{"result":%b}' % payload
         members += b',"structuredContent":%b' % payload
