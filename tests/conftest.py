@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,19 @@ from harness import acme, malomo, running
 from harness.canaries import Canaries
 from harness.malomo import Malomo
 from harness.provider import Provider
-from harness.running import Clock, Running
+from harness.running import Clock, MakeGateway, Running
+from hypothesis import HealthCheck, settings
 
 from crossdock import log
 from crossdock.store import upgrade
 
-MakeGateway = Callable[..., Awaitable[Running]]
+# Every run makes the same examples, so that the suite is green for everybody or for nobody, and no
+# machine is too slow for them. `--hypothesis-profile=searching` looks for new ones.
+settings.register_profile(
+    "same", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("searching", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("same")
 
 
 @pytest.fixture

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from conftest import MakeGateway
 from harness import acme, malomo
 from harness.malomo import API_KEY, Malomo
 from harness.provider import Provider, reply
-from harness.running import Running
+from harness.running import MakeGateway, Running
 
 KEY = "sk_sandbox_another_9c2d77"
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from conftest import MakeGateway
 from harness import acme
 from harness.provider import Provider
-from harness.running import Running
+from harness.running import MakeGateway, Running
 
 
 @pytest.fixture

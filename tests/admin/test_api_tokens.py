@@ -6,9 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from conftest import MakeGateway
 from harness import acme
-from harness.running import Clock, Running
+from harness.running import Clock, MakeGateway, Running
 
 from crossdock.access.tokens import PATTERN
 

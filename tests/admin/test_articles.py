@@ -8,9 +8,8 @@ import shutil
 from typing import Any
 
 import pytest
-from conftest import MakeGateway
 from harness.malomo import Malomo
-from harness.running import Running, Server
+from harness.running import MakeGateway, Running, Server
 
 MALOMO = """curl -X POST https://api.truto.one/admin/integrated-accounts/YOUR_MALOMO_ACCOUNT_ID/mcp \\
 -H "Authorization: Bearer YOUR_TRUTO_API_KEY" \\

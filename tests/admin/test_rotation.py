@@ -6,10 +6,9 @@ import asyncio
 from typing import Any
 
 import pytest
-from conftest import MakeGateway
 from harness import acme
 from harness.provider import Provider
-from harness.running import Clock, Running, Server
+from harness.running import Clock, MakeGateway, Running, Server
 
 
 @pytest.fixture

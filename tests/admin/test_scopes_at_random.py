@@ -6,11 +6,10 @@ import random
 from typing import Any
 
 import pytest
-from conftest import MakeGateway
 from harness import acme, malomo
 from harness.provider import Provider
-from harness.running import Running
-from hypothesis import HealthCheck, given, settings
+from harness.running import MakeGateway, Running
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import crossdock_malomo
@@ -86,7 +85,7 @@ def _grants(draw: st.DrawFn) -> Grant:
 
 
 @pytest.mark.requirement("server:filters:both", "server:hidden:like-unknown")
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300)
 @given(grant=_grants(), data=st.data())
 def test_the_catalog_finds_exactly_what_it_lists(grant: Grant, data: st.DataObject) -> None:
     tools = TOOLS[grant.account_id]

@@ -8,10 +8,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from conftest import MakeGateway
 from harness import acme
 from harness.provider import Provider
-from harness.running import Clock, Running
+from harness.running import Clock, MakeGateway, Running
 
 from crossdock.access.tokens import mint, well_formed
 

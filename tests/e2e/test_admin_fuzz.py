@@ -8,9 +8,9 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from conftest import MakeGateway
 from harness import acme
 from harness.provider import Provider
+from harness.running import MakeGateway
 
 pytestmark = pytest.mark.e2e
 SECONDS = 15

@@ -17,10 +17,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 from clients import environments
-from conftest import MakeGateway
 from harness import browser, malomo, stdio
 from harness.malomo import Malomo
-from harness.running import Running, Server
+from harness.running import MakeGateway, Running, Server
 
 from crossdock import __version__
 from crossdock.access.tokens import mint

@@ -12,11 +12,10 @@ from typing import Any, NamedTuple
 import pytest
 from aiohttp import ClientSession, ClientTimeout, TCPConnector
 from clients import environments
-from conftest import MakeGateway
 from e2e.real_clients import WAYS, Way, check, go, program
 from harness import malomo, stdio
 from harness.proxied import Nginx
-from harness.running import Running, Server
+from harness.running import MakeGateway, Running, Server
 
 pytestmark = [pytest.mark.e2e, pytest.mark.requirement("clients:real:nginx")]
 JSON = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -122,6 +123,9 @@ class Running:
         """Speak MCP to any path of this gateway."""
         return Speaker(self.http, self.url + path, self.canaries, headers)
 
+
+MakeGateway = Callable[..., Awaitable[Running]]
+"""What the fixture `gateway` gives."""
 
 SHORT = {
     "upstream_connect_seconds": 0.5,

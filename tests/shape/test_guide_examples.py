@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import types
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 from aiohttp import ClientSession, web
 from harness.guide import BLOCKS, HEAD, copy_example, example, loaded, write
 from harness.provider import Provider, reply
-from harness.running import Running, Server
+from harness.running import MakeGateway, Server
 
 
 def test_every_example_of_the_guide_is_run_here() -> None:
@@ -25,9 +24,6 @@ def test_the_least_plugin_is_enough_for_plain_rest(root: Path, tmp_path: Path) -
     (tmp_path / "least" / "__init__.py").write_text(example("the least plugin"), encoding="utf-8")
     adapter = loaded(tmp_path, "least").adapters["tidewater"]
     assert len(adapter.toolset(adapter.defaults()).bindings) == 3
-
-
-MakeGateway = Callable[..., Awaitable[Running]]
 
 
 @pytest.fixture

@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from conftest import MakeGateway
 from harness import malomo as sandbox
 from harness.malomo import Malomo
 from harness.provider import Provider
-from harness.running import Server
+from harness.running import MakeGateway, Server
 from wire.conftest import Shared
 
 LIST = "list_all_malomo_orders"

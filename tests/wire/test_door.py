@@ -7,10 +7,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from conftest import MakeGateway
 from harness import malomo
 from harness.malomo import Malomo
-from harness.running import Clock, Running, Server
+from harness.running import Clock, MakeGateway, Running, Server
 from harness.speaking import MODERN, REVISIONS, Response, Speaker, envelope
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -83,9 +82,7 @@ async def test_a_refusal_is_a_json_rpc_error_with_the_requests_id_and_words_for_
 
 
 @pytest.mark.requirement("door:token:unknown")
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     token=st.text(st.characters(codec="utf-8", exclude_characters="/?#"), min_size=1, max_size=80)
 )

@@ -70,9 +70,7 @@ WORDS = ["read", "write", "custom", "list", "get", "create", "update", "delete",
 
 @SHARED
 @pytest.mark.requirement("server:filters:both", "server:hidden:like-unknown")
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     methods=st.none() | st.lists(st.sampled_from(WORDS), min_size=1, max_size=4),
     tags=st.none() | st.lists(st.sampled_from(["goods", "names"]), min_size=1, max_size=2),

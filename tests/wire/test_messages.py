@@ -123,9 +123,7 @@ async def test_an_answer_carries_its_requests_id_unchanged(
 
 
 @pytest.mark.requirement("mcp:jsonrpc:ids")
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(id=st.one_of(st.text(max_size=40), st.integers(-(10**60), 10**60)))
 async def test_any_string_or_integer_may_be_an_id(server: Server, id: str | int) -> None:
     body = json.dumps({"jsonrpc": "2.0", "id": id, "method": "ping"}).encode()
@@ -140,9 +138,7 @@ async def test_the_spelling_of_an_id_survives(server: Server) -> None:
 
 
 @pytest.mark.requirement("mcp:jsonrpc:ids")
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     body=st.one_of(
         st.binary(max_size=200),

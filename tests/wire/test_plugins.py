@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import MakeGateway
 from harness import acme, malomo
 from harness.provider import Provider
-from harness.running import Running
+from harness.running import MakeGateway, Running
 
 from crossdock.config import PluginSettings, Settings
 from crossdock.errors import ConfigError, PluginError

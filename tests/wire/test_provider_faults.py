@@ -9,10 +9,9 @@ import tracemalloc
 from typing import Any
 
 import pytest
-from conftest import MakeGateway
 from harness import acme, provider, running
 from harness.provider import Provider, Reply, reply
-from harness.running import Running, Server
+from harness.running import MakeGateway, Running, Server
 
 SHARED = pytest.mark.asyncio(loop_scope="session")
 GET = ("get_single_acme_item_by_id", {"id": "a"})

@@ -12,11 +12,11 @@ import os
 from pathlib import Path
 
 import pytest
-from conftest import MakeGateway
 from harness import acme, running
 from harness.canaries import Canaries
 from harness.malomo import API_KEY, Malomo
 from harness.provider import Provider, reply
+from harness.running import MakeGateway
 from harness.speaking import raw_exchange
 
 from crossdock.access.tokens import mint

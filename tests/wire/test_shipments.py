@@ -6,9 +6,9 @@ import asyncio
 from typing import Any
 
 import pytest
-from conftest import MakeGateway
 from harness import malomo as sandbox
 from harness.malomo import Malomo
+from harness.running import MakeGateway
 
 UPDATE = "update_a_malomo_order_by_id"
 STORED = ("usps", "9400111899223100012345")
