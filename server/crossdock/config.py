@@ -15,8 +15,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from crossdock.errors import ConfigError
+from crossdock.secrets import parse_reference
 
-REFERENCE = re.compile(r"[a-z][a-z0-9+.-]*:.+")
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
@@ -223,7 +223,7 @@ def check_settings(settings: Settings, source: str) -> None:
 
 
 def _reference(source: str, key: str, value: str, example: str) -> None:
-    if value and not REFERENCE.fullmatch(value):
+    if value and parse_reference(value) is None:
         raise ConfigError(
             f'{source}: {key} holds a literal secret; write a reference, as "{example}", '
             "and keep the secret there"

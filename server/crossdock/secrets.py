@@ -57,11 +57,6 @@ def parse_reference(value: str) -> Reference | None:
     return Reference(scheme=match[1], reference=match[2])
 
 
-def looks_literal(value: str) -> bool:
-    """Whether the value is a secret itself rather than the name of one."""
-    return parse_reference(value) is None
-
-
 def resolve_secret(value: str, where: str, resolve: Resolve) -> Secret:
     """Return the secret that `value` names. `where` is the key it stands under, for errors."""
     reference = parse_reference(value)

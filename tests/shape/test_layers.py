@@ -33,7 +33,7 @@ LAYERS: dict[str, set[str]] = {
     "secrets": {"hookspecs"},
     "adapter": {"hookspecs"},
     "client": set(),
-    "config": set(),
+    "config": {"secrets"},
     "hookspecs": set(),
     "log": set(),
     "signing": set(),

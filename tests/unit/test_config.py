@@ -61,7 +61,15 @@ LITERAL = {
 
 @pytest.mark.parametrize("key", LITERAL)
 @pytest.mark.parametrize(
-    "secret", ["sk_live_canary51c", "canary51c with blanks", "Bearer canary51c"]
+    "secret",
+    [
+        "sk_live_canary51c",
+        "canary51c with blanks",
+        "Bearer canary51c",
+        "https://user:canary51c@vault.example/shop",
+        "vault://canary51c",
+        "env: canary51c",
+    ],
 )
 def test_a_literal_secret_is_refused_with_the_remedy_and_not_repeated(
     tmp_path: Path, key: str, secret: str

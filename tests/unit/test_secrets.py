@@ -23,7 +23,6 @@ from crossdock.secrets import (
     UnknownKey,
     fingerprint,
     key_id_of,
-    looks_literal,
     new_key,
     parse_reference,
     random_id,
@@ -47,7 +46,6 @@ from crossdock.secrets import (
 )
 def test_a_reference_is_taken_apart(value: str, scheme: str, reference: str) -> None:
     assert parse_reference(value) == Reference(scheme=scheme, reference=reference)
-    assert not looks_literal(value)
 
 
 @pytest.mark.parametrize(
@@ -64,8 +62,8 @@ def test_a_reference_is_taken_apart(value: str, scheme: str, reference: str) -> 
         "é:x",
     ],
 )
-def test_what_names_no_secret_looks_literal(value: str) -> None:
-    assert looks_literal(value)
+def test_what_names_no_secret_is_no_reference(value: str) -> None:
+    assert parse_reference(value) is None
 
 
 def test_an_environment_secret_is_resolved(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

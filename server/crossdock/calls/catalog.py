@@ -5,7 +5,8 @@ What is listed and what can be called come from the same filtered map, so they c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from crossdock.adapter.load import Adapter, Binding, Toolset
@@ -96,14 +97,11 @@ class Catalog:
 
     def words(self, account: Account) -> frozenset[str]:
         """Return every word that `methods` may hold for this account."""
-        toolset = self._toolset(self.adapters[account.integration], account)
-        own = {binding.tool.method for binding in toolset.bindings.values()}
-        return _GROUPS | STANDARD_METHODS | own
+        return method_words(self._toolset(self.adapters[account.integration], account))
 
     def tags(self, account: Account) -> frozenset[str]:
         """Return every tag that a tool of this account carries."""
-        toolset = self._toolset(self.adapters[account.integration], account)
-        return frozenset(tag for b in toolset.bindings.values() for tag in b.tool.tags)
+        return tags_of(self._toolset(self.adapters[account.integration], account))
 
     def refresh(self) -> tuple[int, ...]:
         """Read newer pages of all adapters; return the generations that there are now."""
@@ -159,6 +157,25 @@ def _accepted(adapter: Adapter, grant: Grant) -> frozenset[str] | None:
     if grant.scope.accept_new_tools or grant.accepted_version == adapter.version:
         return None
     return grant.accepted_tools
+
+
+def method_words(toolset: Toolset) -> frozenset[str]:
+    """Return every word that `methods` may hold for these tools."""
+    own = {binding.tool.method for binding in toolset.bindings.values()}
+    return _GROUPS | STANDARD_METHODS | own
+
+
+def tags_of(toolset: Toolset) -> frozenset[str]:
+    """Return every tag that one of these tools carries."""
+    return frozenset(tag for b in toolset.bindings.values() for tag in b.tool.tags)
+
+
+def unknown_word(word: str, known: Iterable[str]) -> str:
+    """Say that no tool knows a filter's word, with the one that may have been meant."""
+    words = sorted(known)
+    near = difflib.get_close_matches(word, words, 1)
+    hint = f" did you mean {near[0]}? Use" if near else " use"
+    return f"{word!r} is unknown;{hint} {', '.join(words) or 'none'}"
 
 
 def permits(scope: Scope, tool: Tool) -> bool:

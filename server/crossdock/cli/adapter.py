@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from cyclopts import Parameter
 
+from crossdock.cli.options import words
 from crossdock.cli.output import Config, Json, print_json, print_table
 
 if TYPE_CHECKING:
@@ -124,8 +125,10 @@ def plugins(*, config: Config = None, json: Json = False) -> int:
 def tools(
     account_or_adapter: str,
     *,
-    methods: Annotated[str, Parameter(help="Comma-separated, as in a server's config.")] = "",
-    tags: Annotated[str, Parameter(help="Comma-separated.")] = "",
+    methods: Annotated[
+        str, Parameter(help="Comma-separated, as in a server's config. Absent or `all`: all.")
+    ] = "",
+    tags: Annotated[str, Parameter(help="Comma-separated. Absent or `all`: all.")] = "",
     config: Config = None,
     json: Json = False,
 ) -> int:
@@ -133,7 +136,7 @@ def tools(
 
     Example: `crossdock tools malomo --methods read --tags orders`
     """
-    from crossdock.calls.catalog import permits
+    from crossdock.calls.catalog import method_words, permits, tags_of
     from crossdock.errors import CrossdockError
     from crossdock.model import Scope
 
@@ -144,7 +147,10 @@ def tools(
         known = ", ".join([*settings.accounts, *sorted(loaded.adapters)])
         raise CrossdockError(f"{account_or_adapter!r} is no account and no adapter; known: {known}")
     chosen = adapter.toolset({**adapter.defaults(), **(account.settings if account else {})})
-    scope: Scope = Scope(methods=_words(methods), tags=_words(tags))
+    scope: Scope = Scope(
+        methods=_filter("methods", methods, method_words(chosen)),
+        tags=_filter("tags", tags, tags_of(chosen)),
+    )
     shown = [b.tool for b in chosen.bindings.values() if permits(scope, b.tool)]
     for problem in chosen.problems:
         print(f"crossdock: {problem}", file=sys.stderr)
@@ -158,8 +164,19 @@ def tools(
     return 0
 
 
-def _words(text: str) -> tuple[str, ...] | None:
-    return tuple(word.strip() for word in text.split(",") if word.strip()) or None
+def _filter(field: str, text: str, known: Collection[str]) -> tuple[str, ...] | None:
+    from crossdock.calls.catalog import unknown_word
+    from crossdock.errors import CrossdockError
+
+    if text in ("", "all"):
+        return None
+    found = words(text)
+    if not found:
+        raise CrossdockError(f"{field}: is empty; leave it out to allow all")
+    for index, word in enumerate(found):
+        if word not in known:
+            raise CrossdockError(f"{field}[{index}]: {unknown_word(word, known)}")
+    return found
 
 
 def _summary(tool: Tool) -> dict[str, Any]:

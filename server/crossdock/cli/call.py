@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import msgspec
 from cyclopts import Parameter
 
+from crossdock.cli.options import headers_of
 from crossdock.cli.output import Json, print_json
 
 
@@ -17,7 +18,11 @@ def call(
     tool: str,
     *arguments: str,
     header: Annotated[
-        list[str] | None, Parameter(help="A further header, as 'X-Api-Token: cda_…'.", negative="")
+        list[str] | None,
+        Parameter(
+            help="A further header, as 'X-Api-Token: ${TOKEN}'; ${…} is read from the environment.",
+            negative="",
+        ),
     ] = None,
     json: Json = False,
 ) -> int:
@@ -26,7 +31,7 @@ def call(
     Exits 1 when the tool says no. Example:
     `crossdock call "$URL" list_all_malomo_orders customer_email=sarah.smith@example.com limit=5`
     """
-    return asyncio.run(_call(url, tool, arguments, header or [], json))
+    return asyncio.run(_call(url, tool, arguments, headers_of(header), json))
 
 
 def _arguments(pairs: tuple[str, ...], schema: dict[str, Any]) -> dict[str, Any]:
@@ -50,11 +55,11 @@ def _value(text: str) -> Any:
 
 
 async def _call(
-    url: str, tool: str, pairs: tuple[str, ...], headers: list[str], as_json: bool
+    url: str, tool: str, pairs: tuple[str, ...], headers: dict[str, str], as_json: bool
 ) -> int:
     from crossdock.client.http import Client
 
-    async with Client(url, dict(_header(text) for text in headers)) as client:
+    async with Client(url, headers) as client:
         listed = await client.result("tools/list", {})
         schemas = {one["name"]: one["inputSchema"] for one in listed["tools"]}
         arguments = _arguments(pairs, schemas.get(tool, {}))
@@ -66,15 +71,6 @@ async def _call(
         for block in result["content"]:
             print(_pretty(block.get("text", "")), file=stream)
     return int(bool(result.get("isError")))
-
-
-def _header(text: str) -> tuple[str, str]:
-    from crossdock.errors import CrossdockError
-
-    name, colon, value = text.partition(":")
-    if not colon:
-        raise CrossdockError(f"{text!r} is no header; write 'Name: value'")
-    return name.strip(), value.strip()
 
 
 def _pretty(text: str) -> str:

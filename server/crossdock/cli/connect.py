@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import re
 import sys
 import threading
 from collections.abc import AsyncIterator
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 
 from cyclopts import Parameter
 
+from crossdock.cli.options import headers_of
 from crossdock.errors import CrossdockError
 
 _Client = Literal[
@@ -30,8 +30,6 @@ _Client = Literal[
     "other",
 ]
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
-_VARIABLE = re.compile(r"\$\{(\w+)\}")
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 def connect(
@@ -62,7 +60,7 @@ def connect(
     target = _checked(url)
     if print is not None:
         return _print(print, target, name)
-    headers = dict(_header(text) for text in header or [])
+    headers = headers_of(header)
     if (token := os.environ.get("CROSSDOCK_API_TOKEN", "")) and not token.startswith("${"):
         headers.setdefault("X-Api-Token", token)
     if check:
@@ -80,22 +78,6 @@ def _checked(url: str) -> str:
         if parts.scheme in ("http", "https") and parts.hostname:
             return url.strip()
     raise CrossdockError("that is no URL; use https://<gateway>/mcp/<token>")
-
-
-def _header(text: str) -> tuple[str, str]:
-    name, colon, value = text.partition(":")
-    if not colon or not _HEADER_NAME.fullmatch(name.strip()):
-        raise CrossdockError("--header wants 'Name: value'")
-    value = _VARIABLE.sub(lambda found: _from_environment(found[1]), value).strip()
-    if not value.isprintable():
-        raise CrossdockError(f"the header {name.strip()} holds a character that none may hold")
-    return name.strip(), value
-
-
-def _from_environment(name: str) -> str:
-    if name not in os.environ:
-        raise CrossdockError(f"--header names ${{{name}}}, but the environment has no {name}")
-    return os.environ[name]
 
 
 def _print(client: str, url: str, name: str) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -13,8 +12,6 @@ if TYPE_CHECKING:
     from crossdock.access.gate import Caller
     from crossdock.config import Settings
     from crossdock.gateway import Gateway
-
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 def configured(config: Path | None) -> Settings:
@@ -57,51 +54,6 @@ def operator() -> Caller:
     from crossdock.access.gate import Caller
 
     return Caller(id="cli", name="command line", role="owner")
-
-
-def words(text: str) -> tuple[str, ...] | None:
-    """Return comma-separated words; None for none."""
-    return tuple(word.strip() for word in text.split(",") if word.strip()) or None
-
-
-def moment(text: str, option: str) -> datetime | None:
-    """Read a moment with its zone, or a span from now as `90m`, `12h`, `30d`."""
-    from crossdock.errors import CrossdockError
-
-    if not text:
-        return None
-    if (length := span(text)) is not None:
-        return datetime.now(UTC) + length
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        found = None
-    if found is None or found.tzinfo is None:
-        raise CrossdockError(
-            f"{option} {text!r} is no moment; write 2027-01-31T00:00:00Z, or 30d for a span"
-        )
-    return found
-
-
-def span(text: str) -> timedelta | None:
-    """Read a span as `45s`, `90m`, `12h`, `30d` or `2w`; None for anything else."""
-    number, unit = text[:-1], _UNITS.get(text[-1:])
-    if unit is None or not number.isascii() or not number.isdigit() or len(number) > 6:
-        return None
-    return timedelta(**{unit: int(number)})
-
-
-def pairs(given: list[str] | None, option: str) -> dict[str, str]:
-    """Read NAME=VALUE pairs."""
-    from crossdock.errors import CrossdockError
-
-    found: dict[str, str] = {}
-    for text in given or []:
-        name, equals, value = text.partition("=")
-        if not equals or not name:
-            raise CrossdockError(f"{option} takes NAME=VALUE")
-        found[name] = value
-    return found
 
 
 async def every(page: Callable[[int, str | None], Awaitable[tuple[Any, str | None]]]) -> list[Any]:

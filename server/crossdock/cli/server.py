@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 from cyclopts import App, Parameter
 
-from crossdock.cli.gateway import every, moment, operator, with_gateway, words
+from crossdock.cli.gateway import every, operator, with_gateway
+from crossdock.cli.options import moment, span, words
 from crossdock.cli.output import Config, Json, print_json, print_table
 
 if TYPE_CHECKING:
@@ -192,7 +193,6 @@ def rotate(
 
     Example: `crossdock server rotate mcp_srv_0123456789abcdef01234567 --overlap 1h`
     """
-    from crossdock.cli.gateway import span
     from crossdock.control import Rotate, convert
     from crossdock.errors import CrossdockError
 
@@ -263,7 +263,7 @@ def _scope(*, methods: str, tags: str, allowed_ips: str, **others: Any) -> dict[
     filters = {"methods": methods, "tags": tags, "allowed_ips": allowed_ips}
     for key, text in filters.items():
         if text:
-            scope[key] = None if text == "all" else list(words(text) or ())
+            scope[key] = None if text == "all" else list(words(text))
     return scope
 
 

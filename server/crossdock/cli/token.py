@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from crossdock.cli.gateway import every, moment, operator, with_gateway
+from crossdock.cli.gateway import every, operator, with_gateway
+from crossdock.cli.options import moment
 from crossdock.cli.output import Config, Json, print_json, print_table
 
 if TYPE_CHECKING:

@@ -322,4 +322,3 @@ _MAKERS = (
     _goose,
     _anything,
 )
-CLIENTS = tuple(made.client for made in setups(Target(url="https://gateway.example/mcp/token")))

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from crossdock.access.gate import Caller
 from crossdock.calls.accounts import Accounts, Network
-from crossdock.calls.catalog import Catalog
+from crossdock.calls.catalog import Catalog, unknown_word
 from crossdock.control.requests import check_lists, invalid
 from crossdock.errors import CrossdockError, Rejected
 from crossdock.model import Account, Scope
@@ -125,7 +125,7 @@ class Desk:
             if word not in words:
                 raise invalid(
                     f"{place}methods[{index}]",
-                    f"{word!r} is unknown; use {', '.join(sorted(words))}",
+                    unknown_word(word, words),
                 )
 
     def _knows_account(self, account_id: str) -> bool:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 import socket
+import threading
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import NamedTuple
 
@@ -290,6 +292,27 @@ def test_tools_shows_effect_tags_and_size(run: Run, config: Path) -> None:
     assert all(tool["tokens"] > 10 for tool in listed)
 
 
+@pytest.mark.parametrize("subject", ["acme", "shop"])
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--methods", "reed"), ("methods[0]: 'reed' is unknown", "did you mean read?")),
+        (("--methods", "read,zzz"), ("methods[1]: 'zzz' is unknown", "read")),
+        (("--tags", "name"), ("tags[0]: 'name' is unknown", "did you mean names?")),
+        (("--tags", "names,zzz"), ("tags[1]: 'zzz' is unknown", "goods")),
+        (("--methods", ","), ("methods: is empty",)),
+    ],
+)
+def test_filters_that_no_tool_knows_are_refused_by_name(
+    run: Run, config: Path, subject: str, words: tuple[str, ...], said: tuple[str, ...]
+) -> None:
+    for as_json in ((), ("--json",)):
+        ended = run("tools", subject, *words, *as_json, "--config", config)
+        assert ended.code == 1
+        sentence = _one_sentence(ended)
+        assert all(part in sentence for part in said), sentence
+
+
 def test_plugins_shows_what_loaded_and_what_failed(run: Run, config: Path, tmp_path: Path) -> None:
     (tmp_path / "plugins" / "bad.py").write_text("import nothing_of_the_kind", encoding="utf-8")
     text = config.read_text(encoding="utf-8").replace('"malomo"]', '"malomo", "bad"]')
@@ -374,6 +397,8 @@ def test_a_server_that_cannot_be_is_refused_with_words(
         (("http://127.0.0.1:1/mcp/x", "tool"), "o answer from the gateway"),
         (("nonsense", "tool"), "that is no URL"),
         (("http://127.0.0.1:1/mcp/x", "tool", "--header", "nonsense"), "Name: value"),
+        (("http://127.0.0.1:1/mcp/x", "tool", "--header", "A B: c"), "Name: value"),
+        (("http://127.0.0.1:1/mcp/x", "tool", "--header", "A: ${NOT_SET_19C2}"), "NOT_SET_19C2"),
     ],
 )
 def test_a_call_that_cannot_be_made_fails_with_words(
@@ -382,3 +407,38 @@ def test_a_call_that_cannot_be_made_fails_with_words(
     ended = run("call", *words)
     assert ended.code == 1
     assert said in _one_sentence(ended)
+
+
+@pytest.mark.parametrize("words", [("call", "{url}", "echo"), ("connect", "{url}", "--check")])
+def test_variables_in_headers_come_from_the_environment(
+    run: Run, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("TOKEN_19C2", "the value")
+    seen: list[str] = []
+
+    class Gateway(BaseHTTPRequestHandler):
+        """Answers every message with an empty list, and keeps the header in question."""
+
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            seen.append(self.headers["X-Given"])
+            result = {"tools": [], "content": []}
+            answer = json.dumps({"jsonrpc": "2.0", "id": body["id"], "result": result}).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Be silent."""
+
+    with HTTPServer(("127.0.0.1", 0), Gateway) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/mcp/x"
+        ended = run(
+            *(word.format(url=url) for word in words), "--header", "X-Given: a ${TOKEN_19C2}"
+        )
+        server.shutdown()
+    assert ended.code == 0, ended.err
+    assert set(seen) == {"a the value"}
