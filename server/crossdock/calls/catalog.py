@@ -9,6 +9,8 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from cachetools import LRUCache
+
 from crossdock.adapter.load import Adapter, Binding, Toolset
 from crossdock.adapter.naming import STANDARD_METHODS
 from crossdock.calls.accounts import Accounts
@@ -53,7 +55,7 @@ class Catalog:
     def __init__(self, adapters: Mapping[str, Adapter], accounts: Accounts) -> None:
         self.adapters = adapters
         self._accounts = accounts
-        self._views: dict[tuple[str, Scope, frozenset[str] | None], View] = {}
+        self._views: LRUCache[tuple[str, Scope, frozenset[str] | None], View] = LRUCache(_VIEWS)
 
     def listing(self, grant: Grant) -> Listing:
         """Return the grant's tools, made from the documentation as it lies on disk now."""
@@ -142,8 +144,6 @@ class Catalog:
             bindings=kept,
             listing=Listing(tools=tools, rendered={}),
         )
-        while len(self._views) >= _VIEWS:
-            del self._views[next(iter(self._views))]
         self._views[key] = view
         return view
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
+import http_sf
 import msgspec
 
 from crossdock import __version__
@@ -20,6 +21,8 @@ _MODERN_META = b',"_meta":{"io.modelcontextprotocol/serverInfo":%b}' % msgspec.j
     SERVER_INFO
 )
 _CAPABILITIES: dict[str, Any] = {"tools": {"listChanged": True}, "logging": {}}
+
+_MOST_IN_FIELD = 999_999_999_999_999  # RFC 9651 has no greater integer, and providers name some
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -123,14 +126,22 @@ def rate_headers(rate: RateLimit, limited: bool) -> Pairs:
         if value is not None:
             headers.append((f"ratelimit-{name}", str(value)))
     if rate.limit is not None:
-        headers.append(("RateLimit-Policy", f'"provider";q={rate.limit}'))
+        headers.append(("RateLimit-Policy", _limit_field(q=rate.limit)))
     remaining = 0 if limited and rate.remaining is None else rate.remaining
     if remaining is not None:
-        ends = "" if reset is None else f";t={reset}"
-        headers.append(("RateLimit", f'"provider";r={remaining}{ends}'))
+        headers.append(("RateLimit", _limit_field(r=remaining, t=reset)))
     if limited and reset is not None:
         headers.append(("Retry-After", str(reset)))
     return tuple(headers)
+
+
+def _limit_field(**parameters: int | None) -> str:
+    """Return a structured list of one item: the provider's limit, with what is known of it."""
+    known = {
+        name: min(value, _MOST_IN_FIELD) for name, value in parameters.items() if value is not None
+    }
+    field: Any = [("provider", known)]  # the library's type has no list of such pairs
+    return http_sf.ser(field)
 
 
 # --- tools/list, initialize, server/discover -------------------------------------------------

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+from cachetools import TTLCache
 
 from crossdock.errors import ProtocolError
 from crossdock.model import Struct
@@ -39,13 +40,14 @@ class States:
         self._seal = Seal(key, "request state", _LONGEST)
         self._clock = clock
         self._seconds = seconds
-        self._used: dict[bytes, None] = {}
+        # Kept for as long as a state is valid from now; it is too old then.
+        self._used: TTLCache[bytes, None] = TTLCache(_REMEMBERED, seconds, self._now)
 
     def close(self, bound: bytes, asked: tuple[str, ...], answers: Mapping[str, Any]) -> str:
         """Return the state to give to the client."""
         state = State(
             nonce=os.urandom(12),
-            ends=int(self._clock().timestamp() + self._seconds),
+            ends=int(self._now() + self._seconds),
             asked=asked,
             answers=answers,
         )
@@ -57,7 +59,7 @@ class States:
         if value is None:
             raise _refused("is not the one that was given for this call; send the call anew")
         state = msgspec.msgpack.decode(value, type=State)
-        if self._clock().timestamp() >= state.ends:
+        if self._now() >= state.ends:
             raise _refused("is too old; send the call anew")
         if state.nonce in self._used:
             raise _refused("has been used; send the call anew")
@@ -65,9 +67,10 @@ class States:
 
     def use_up(self, state: State) -> None:
         """Refuse this state from now on."""
-        while len(self._used) >= _REMEMBERED:
-            del self._used[next(iter(self._used))]
         self._used[state.nonce] = None
+
+    def _now(self) -> float:
+        return self._clock().timestamp()
 
 
 def bound_to(server_id: str, tool: str, arguments: msgspec.Raw | None) -> bytes:

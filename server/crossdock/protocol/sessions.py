@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+from cachetools import TTLCache
 
 from crossdock.errors import Refused
 from crossdock.model import LogLevel, Struct
@@ -46,8 +47,9 @@ class Sessions:
         self._seal = Seal(key, "session", _LONGEST)
         self._clock = clock
         self._seconds = seconds
-        self._ended: dict[str, None] = {}
-        self._levels: dict[str, LogLevel] = {}
+        # Kept for as long as a session can live from now; it ends by itself then.
+        self._ended: TTLCache[str, None] = TTLCache(_REMEMBERED, seconds, self._now)
+        self._levels: TTLCache[str, LogLevel] = TTLCache(_REMEMBERED, seconds, self._now)
 
     def begin(
         self,
@@ -83,7 +85,7 @@ class Sessions:
 
     def end(self, session: Session) -> None:
         """Refuse this session from now on."""
-        _remember(self._ended, session.nonce, None)
+        self._ended[session.nonce] = None
         self._levels.pop(session.nonce, None)
 
     def level(self, session: Session) -> LogLevel:
@@ -92,14 +94,7 @@ class Sessions:
 
     def set_level(self, session: Session, level: LogLevel) -> None:
         """Send nothing below this level from now on."""
-        _remember(self._levels, session.nonce, level)
+        self._levels[session.nonce] = level
 
     def _now(self) -> float:
         return self._clock().timestamp()
-
-
-def _remember(known: dict[str, Any], key: str, value: Any) -> None:
-    known.pop(key, None)
-    while len(known) >= _REMEMBERED:
-        del known[next(iter(known))]
-    known[key] = value

@@ -11,7 +11,6 @@ from crossdock.web import (
     connect_page,
     health,
     legacy_sse,
-    metrics,
     openapi,
     session_stream,
     streamable,
@@ -32,7 +31,7 @@ def build(gateway: Gateway) -> web.Application:
     app[app_keys.origins] = Origins(settings.server)
     app[admin.control_key] = gateway.control
     app[health.ready_key] = lambda: gateway.unready
-    app[metrics.text_key] = gateway.metrics.text
+    app[health.metrics_key] = gateway.metrics.text
     app[openapi.document_key] = openapi.document(admin.ROUTES)
     app[app_keys.pulse] = Pulse(settings.limits.quiet_seconds, gateway.listeners.check)
     app[app_keys.outliving] = set()
@@ -51,7 +50,7 @@ def build(gateway: Gateway) -> web.Application:
             app.router.add_route("OPTIONS", f"{path}/{part}", streamable.options)
     app.router.add_get("/healthz", health.healthz)
     app.router.add_get("/readyz", health.readyz)
-    app.router.add_get("/metrics", metrics.metrics)
+    app.router.add_get("/metrics", health.metrics)
     app.router.add_get("/openapi.json", openapi.openapi)
     connect_page.add_routes(app.router)
     admin.add_routes(app.router)

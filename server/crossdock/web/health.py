@@ -1,4 +1,8 @@
-"""/healthz: the process is up. /readyz: it can serve, and if not, why. Neither shows a secret."""
+"""What watches the process: /healthz, /readyz and /metrics. None shows a secret.
+
+/healthz: the process is up. /readyz: it can serve, and if not, why. /metrics: counts and durations
+of calls for Prometheus, without a server, a token or data.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from aiohttp import web
 from crossdock.web.replies import json_reply
 
 ready_key: web.AppKey[Callable[[], list[str]]] = web.AppKey("ready", Callable[[], list[str]])  # type: ignore[arg-type]
+metrics_key: web.AppKey[Callable[[], str]] = web.AppKey("metrics", Callable[[], str])  # type: ignore[arg-type]
 
 
 async def healthz(request: web.Request) -> web.Response:
@@ -22,3 +27,11 @@ async def readyz(request: web.Request) -> web.Response:
     if reasons:
         return json_reply({"status": "not ready", "reasons": reasons}, 503)
     return json_reply({"status": "ready"})
+
+
+async def metrics(request: web.Request) -> web.Response:
+    """Return the counts in Prometheus' text format."""
+    return web.Response(
+        text=request.app[metrics_key](),
+        headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
+    )

@@ -1,0 +1,81 @@
+"""Tests of sessions and request states as values: signed, dated, and used up once."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from crossdock.errors import ProtocolError, Refused
+from crossdock.protocol.request_state import States
+from crossdock.protocol.sessions import Session, Sessions
+from crossdock.protocol.versions import LATEST_LEGACY
+
+KEY = b"k" * 32
+
+
+class Clock:
+    """A clock that goes only when told to."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 11, 21, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def sessions(clock: Clock) -> Sessions:
+    return Sessions(KEY, clock, 60)
+
+
+@pytest.fixture
+def session(sessions: Sessions) -> Session:
+    return sessions.begin("server", LATEST_LEGACY, None)
+
+
+def test_an_id_gives_its_session_back(sessions: Sessions, session: Session) -> None:
+    assert sessions.open(sessions.id_of(session), "server") == session
+
+
+@pytest.mark.parametrize("seconds", [0, 59, 60, 1000])
+def test_an_ended_session_stays_ended(
+    sessions: Sessions, session: Session, clock: Clock, seconds: int
+) -> None:
+    sessions.end(session)
+    clock.now += timedelta(seconds=seconds)
+    with pytest.raises(Refused):
+        sessions.open(sessions.id_of(session), "server")
+
+
+def test_a_session_ends_by_itself_and_is_of_one_server(
+    sessions: Sessions, session: Session, clock: Clock
+) -> None:
+    id = sessions.id_of(session)
+    with pytest.raises(Refused):
+        sessions.open(id, "another")
+    clock.now += timedelta(seconds=60)
+    with pytest.raises(Refused):
+        sessions.open(id, "server")
+
+
+def test_the_log_level_of_a_session_ends_with_it(sessions: Sessions, session: Session) -> None:
+    sessions.set_level(session, "error")
+    assert sessions.level(session) == "error"
+    sessions.end(session)
+    assert sessions.level(session) == "info"
+
+
+@pytest.mark.parametrize("seconds", [0, 59, 60, 1000])
+def test_a_state_is_good_once(clock: Clock, seconds: int) -> None:
+    states = States(KEY, clock, 60)
+    text = states.close(b"bound", ("key",), {})
+    states.use_up(states.open(text, b"bound"))
+    clock.now += timedelta(seconds=seconds)
+    with pytest.raises(ProtocolError):
+        states.open(text, b"bound")
