@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from crossdock.model import NO_RATE_LIMIT, Question, RateLimit
+from crossdock.authoring import NO_RATE_LIMIT, Question, RateLimit
 
 
 class CrossdockError(Exception):

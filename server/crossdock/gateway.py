@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 
 from crossdock.access.gate import Gate
 from crossdock.access.sync import Following
-from crossdock.calls.accounts import Accounts
+from crossdock.authoring import CallEvent
+from crossdock.calls.accounts import OpenAccounts
 from crossdock.calls.calls import Calls
 from crossdock.calls.catalog import Catalog
 from crossdock.calls.cursors import Cursors
@@ -19,7 +20,6 @@ from crossdock.config import Settings, networks
 from crossdock.control import Control
 from crossdock.errors import CrossdockError, StoreError
 from crossdock.log import logger, redactor
-from crossdock.model import CallEvent
 from crossdock.observe.audit import AuditLog
 from crossdock.observe.metrics import Metrics
 from crossdock.plugins import Plugins, load_plugins
@@ -52,7 +52,7 @@ class Gateway:
         self.settings = settings
         self.plugins = plugins
         self.store = store
-        self.accounts = Accounts(plugins.adapters)
+        self.accounts = OpenAccounts(plugins.adapters)
         self.catalog = Catalog(plugins.adapters, self.accounts)
         self.allow_private = networks(
             settings.upstream.allow_private, "config", "upstream.allow_private"

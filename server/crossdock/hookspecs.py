@@ -12,7 +12,7 @@ from pluggy import HookimplMarker, HookspecMarker
 
 if TYPE_CHECKING:
     from crossdock.adapter import Adapter
-    from crossdock.model import CallEvent
+    from crossdock.authoring import CallEvent
 
 hookspec = HookspecMarker("crossdock")
 hookimpl = HookimplMarker("crossdock")

@@ -21,10 +21,11 @@ import pluggy
 
 from crossdock import hookspecs
 from crossdock.adapter.load import Adapter
+from crossdock.authoring import CallEvent
 from crossdock.config import PluginSettings, Settings
 from crossdock.errors import ConfigError, CrossdockError, PluginError
 from crossdock.log import logger
-from crossdock.model import CallEvent, Struct
+from crossdock.model import Struct
 from crossdock.secrets import BuiltinSecrets
 
 GROUP = "crossdock"

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 import crossdock_malomo
 from crossdock.adapter.load import Adapter
 from crossdock.adapter.naming import STANDARD_METHODS
-from crossdock.calls.accounts import Accounts
+from crossdock.authoring import Tool
+from crossdock.calls.accounts import OpenAccounts
 from crossdock.calls.catalog import Catalog
 from crossdock.errors import UnknownTool
-from crossdock.model import Account, Grant, Scope, Secret, Tool
+from crossdock.model import Account, Grant, Scope, Secret
 
 crossdock_roserocket = pytest.importorskip("crossdock_roserocket")
 CASES = 12
@@ -30,7 +31,7 @@ def _adapters() -> dict[str, Adapter]:
 
 
 ADAPTERS = _adapters()
-ACCOUNTS = Accounts(ADAPTERS)
+ACCOUNTS = OpenAccounts(ADAPTERS)
 ACCOUNTS.put(
     *(
         Account(

@@ -16,10 +16,11 @@ from yarl import URL
 import crossdock_malomo
 from crossdock.adapter import Outcome
 from crossdock.adapter.arguments import split
+from crossdock.authoring import Page
 from crossdock.calls.connection import CallContext, Connection, Measured
 from crossdock.calls.locks import Locks
 from crossdock.calls.upstream import Upstream, UpstreamLimits
-from crossdock.model import Account, Page, Secret
+from crossdock.model import Account, Secret
 from crossdock_malomo.sandbox import accounts
 from crossdock_malomo.sandbox.routes import build
 from crossdock_malomo.sandbox.shop import Shop

@@ -15,10 +15,11 @@ from aiohttp.test_utils import TestServer
 import crossdock_roserocket
 from crossdock.adapter import Outcome, UpstreamReply, UpstreamRequest, decode
 from crossdock.adapter.arguments import split
+from crossdock.authoring import Page
 from crossdock.calls.connection import Connection, Measured
 from crossdock.calls.locks import Locks
 from crossdock.calls.upstream import Upstream, UpstreamLimits
-from crossdock.model import Account, Page, Secret, Vault
+from crossdock.model import Account, Secret, Vault
 from crossdock_roserocket.sandbox import accounts, create_app
 
 

@@ -13,8 +13,9 @@ import pytest
 import crossdock_roserocket
 from crossdock.adapter import InvalidArguments
 from crossdock.adapter.schema import compile_schema
+from crossdock.authoring import Tool
 from crossdock.calls.catalog import permits
-from crossdock.model import Scope, Tool
+from crossdock.model import Scope
 from crossdock_roserocket.catalogue import CATALOGUE, key_of, option_of
 
 INVENTORY = {

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 from datetime import datetime
 
 from crossdock.access.gate import Access, Caller, Gate
-from crossdock.calls.accounts import Accounts
+from crossdock.calls.accounts import OpenAccounts
 from crossdock.model import Account, Grant
 from crossdock.store import ApiToken, Grants, Store, StoredAccount, StoredServer
 
@@ -27,7 +27,7 @@ class Following:
         self,
         store: Store,
         gate: Gate,
-        accounts: Accounts,
+        accounts: OpenAccounts,
         adapters: Collection[str],
         configured: Collection[str],
         told: Callable[[], None],

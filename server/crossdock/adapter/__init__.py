@@ -4,19 +4,7 @@ from crossdock.adapter.auth import ApiKey, Basic
 from crossdock.adapter.bodies import decode, encode
 from crossdock.adapter.load import Adapter, Expansion, load_adapter
 from crossdock.adapter.rest import one_segment, rest
-from crossdock.errors import (
-    Busy,
-    CannotAsk,
-    Conflict,
-    Forbidden,
-    InvalidArguments,
-    ToolFailure,
-    UpstreamFailure,
-    WriteNotVerified,
-    WriteOutcomeUnknown,
-)
-from crossdock.hookspecs import hookimpl
-from crossdock.model import (
+from crossdock.authoring import (
     Auth,
     Call,
     Context,
@@ -33,6 +21,18 @@ from crossdock.model import (
     UpstreamReply,
     UpstreamRequest,
 )
+from crossdock.errors import (
+    Busy,
+    CannotAsk,
+    Conflict,
+    Forbidden,
+    InvalidArguments,
+    ToolFailure,
+    UpstreamFailure,
+    WriteNotVerified,
+    WriteOutcomeUnknown,
+)
+from crossdock.hookspecs import hookimpl
 
 __all__ = [
     "Adapter",

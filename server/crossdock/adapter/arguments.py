@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 
 from crossdock.adapter.load import Binding
+from crossdock.authoring import Argument, Call, Page
 from crossdock.errors import InvalidArguments
-from crossdock.model import Argument, Call, Page
 
 OpenCursor = Callable[[str, dict[str, Any]], Page]
 _RESERVED = frozenset("/\\?#%")

@@ -8,8 +8,8 @@ from typing import Any
 
 from crossdock.adapter.bodies import decode
 from crossdock.adapter.manifest import AuthRefresh, AuthSpec
+from crossdock.authoring import Auth, Renewal, TokenHttp
 from crossdock.errors import AdapterError, UpstreamFailure
-from crossdock.model import Auth, Renewal, TokenHttp
 
 Pairs = tuple[tuple[str, str], ...]
 

@@ -10,8 +10,8 @@ import msgspec
 
 from crossdock.adapter.manifest import Lines, parse_toml
 from crossdock.adapter.schema import KEYWORDS, is_keyword
+from crossdock.authoring import Argument, Where
 from crossdock.errors import AdapterError
-from crossdock.model import Argument, Where
 
 _PLACES: tuple[Where, ...] = ("path", "query", "body", "mapper")
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9_]*")

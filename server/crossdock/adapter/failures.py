@@ -14,8 +14,8 @@ import msgspec
 
 from crossdock.adapter.manifest import FailuresSpec, RateLimitSpec
 from crossdock.adapter.paging import at_pointer
+from crossdock.authoring import NO_RATE_LIMIT, RateLimit
 from crossdock.errors import UpstreamFailure
-from crossdock.model import NO_RATE_LIMIT, RateLimit
 
 _KINDS = {
     401: "unauthenticated",

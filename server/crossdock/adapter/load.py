@@ -30,8 +30,9 @@ from crossdock.adapter.manifest import (
 from crossdock.adapter.naming import LONGEST_NAME, tool_title
 from crossdock.adapter.rest import rest
 from crossdock.adapter.schema import compile_schema, input_schema, mirrored
+from crossdock.authoring import Argument, Auth, Mapper, Tool, Where
 from crossdock.errors import AdapterError
-from crossdock.model import Argument, Auth, Mapper, Tool, Where, Withheld
+from crossdock.model import Withheld
 
 _PROSE = range(20, 1201)
 

@@ -11,8 +11,8 @@ from typing import Any, Literal
 import msgspec
 
 from crossdock.adapter.naming import default_effect, is_identifier, singular_of, tool_name
+from crossdock.authoring import Effect, Endpoint, Paging
 from crossdock.errors import AdapterError
-from crossdock.model import Effect, Endpoint, Paging
 
 _VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _HTTP = re.compile(r"(GET|POST|PUT|PATCH|DELETE) (/\S*)")

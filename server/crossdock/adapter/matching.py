@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from crossdock.model import Call
+from crossdock.authoring import Call
 
 
 def matcher(call: Call) -> Callable[[Any], bool] | None:

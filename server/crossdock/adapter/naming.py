@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from crossdock.model import Effect
+from crossdock.authoring import Effect
 
 _STANDARD: dict[str, tuple[str, Effect]] = {
     "list": ("list_all_{adapter}_{resource}", "read"),

@@ -14,7 +14,7 @@ import msgspec
 
 from crossdock.adapter.bodies import decode, decode_as, malformed
 from crossdock.adapter.matching import matcher
-from crossdock.model import Call, Outcome, Page, Paging, UpstreamReply, UpstreamRequest
+from crossdock.authoring import Call, Outcome, Page, Paging, UpstreamReply, UpstreamRequest
 
 _LINK = re.compile(r"<([^>]*)>((?:\s*;\s*[^,;=]+(?:=(?:\"[^\"]*\"|[^,;]*))?)*)")
 _REL = re.compile(r";\s*rel\s*=\s*(?:\"([^\"]*)\"|([^,;\s]+))", re.IGNORECASE)

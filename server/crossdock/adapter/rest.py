@@ -12,8 +12,8 @@ import msgspec
 from crossdock.adapter import paging
 from crossdock.adapter.bodies import decode, decode_as, encode
 from crossdock.adapter.matching import matcher
+from crossdock.authoring import Call, Context, Endpoint, Outcome, UpstreamReply, UpstreamRequest
 from crossdock.errors import InvalidArguments, UpstreamFailure
-from crossdock.model import Call, Context, Endpoint, Outcome, UpstreamReply, UpstreamRequest
 
 _PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 _BODILESS = frozenset({"GET", "DELETE"})

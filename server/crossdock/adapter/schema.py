@@ -8,8 +8,8 @@ from typing import Any
 
 import jsonschema_rs
 
+from crossdock.authoring import Argument
 from crossdock.errors import AdapterError, InvalidArguments
-from crossdock.model import Argument
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 LONGEST_VALUE = 300

@@ -28,7 +28,7 @@ class InvalidAccount(ConfigError):
         self.why = why
 
 
-class Accounts:
+class OpenAccounts:
     """Every account that can be used, by id. A look-up costs one dict access."""
 
     def __init__(self, adapters: Mapping[str, Adapter]) -> None:

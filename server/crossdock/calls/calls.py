@@ -16,6 +16,7 @@ import msgspec
 from crossdock.adapter.arguments import OpenCursor, split
 from crossdock.adapter.bodies import malformed
 from crossdock.adapter.load import Adapter
+from crossdock.authoring import Call, CallEvent, Outcome, Tool, UpstreamRequest
 from crossdock.calls.catalog import Bound, Catalog
 from crossdock.calls.confirmation import confirmed
 from crossdock.calls.connection import CallContext, Connection, Measured
@@ -32,18 +33,7 @@ from crossdock.errors import (
     WriteOutcomeUnknown,
 )
 from crossdock.log import logger
-from crossdock.model import (
-    Account,
-    Call,
-    CallEvent,
-    Client,
-    Grant,
-    Listing,
-    Outcome,
-    Tool,
-    UpstreamRequest,
-    Vault,
-)
+from crossdock.model import Account, Grant, Peer, ToolList, Vault
 
 log = logger(__name__)
 _BLOCKS = ("text", "image", "audio", "resource", "resource_link")
@@ -75,12 +65,12 @@ class Calls:
         self._total = 0
         self._writes: set[asyncio.Task[Outcome]] = set()
 
-    def list(self, grant: Grant) -> Listing:
+    def list(self, grant: Grant) -> ToolList:
         """Return the grant's tools."""
         return self._catalog.listing(grant)
 
     async def call(
-        self, grant: Grant, name: str, arguments: msgspec.Raw | None, client: Client
+        self, grant: Grant, name: str, arguments: msgspec.Raw | None, client: Peer
     ) -> Outcome:
         """Run a tool. Raises UnknownTool, ToolFailure, or what the client raises."""
         bound = self._catalog.find(grant, name)
@@ -161,7 +151,7 @@ class Calls:
         grant: Grant,
         bound: Bound,
         arguments: msgspec.Raw | None,
-        client: Client,
+        client: Peer,
         measured: Measured,
     ) -> Outcome:
         tool = bound.binding.tool

@@ -13,10 +13,11 @@ from cachetools import LRUCache
 
 from crossdock.adapter.load import Adapter, Binding, Toolset
 from crossdock.adapter.naming import STANDARD_METHODS
-from crossdock.calls.accounts import Accounts
+from crossdock.authoring import Tool
+from crossdock.calls.accounts import OpenAccounts
 from crossdock.errors import AdapterError, UnknownTool
 from crossdock.log import logger
-from crossdock.model import Account, Grant, Listing, Scope, Struct, Tool, Withheld
+from crossdock.model import Account, Grant, Scope, Struct, ToolList, Withheld
 
 _GROUPS = frozenset({"read", "write", "custom"})
 _VIEWS = 4096
@@ -30,7 +31,7 @@ class View(Struct, frozen=True, kw_only=True):
     adapter: Adapter
     generation: int
     bindings: Mapping[str, Binding]
-    listing: Listing
+    listing: ToolList
 
 
 class Bound(Struct, frozen=True, kw_only=True):
@@ -52,12 +53,12 @@ class Preview(Struct, frozen=True, kw_only=True):
 class Catalog:
     """Finds tools. Keeps filtered maps per account and scope; never any provider data."""
 
-    def __init__(self, adapters: Mapping[str, Adapter], accounts: Accounts) -> None:
+    def __init__(self, adapters: Mapping[str, Adapter], accounts: OpenAccounts) -> None:
         self.adapters = adapters
         self._accounts = accounts
         self._views: LRUCache[tuple[str, Scope, frozenset[str] | None], View] = LRUCache(_VIEWS)
 
-    def listing(self, grant: Grant) -> Listing:
+    def listing(self, grant: Grant) -> ToolList:
         """Return the grant's tools, made from the documentation as it lies on disk now."""
         account = self._accounts.get(grant.account_id)
         self._refresh(self.adapters[account.integration])
@@ -142,7 +143,7 @@ class Catalog:
             adapter=adapter,
             generation=adapter.generation,
             bindings=kept,
-            listing=Listing(tools=tools, rendered={}),
+            listing=ToolList(tools=tools, rendered={}),
         )
         self._views[key] = view
         return view

@@ -11,8 +11,9 @@ from typing import Any
 import msgspec
 
 from crossdock.adapter.load import Binding
+from crossdock.authoring import Call, Question
 from crossdock.errors import CannotAsk, Forbidden
-from crossdock.model import Call, Client, Question
+from crossdock.model import Peer
 
 _KEY = "confirm"
 _LONGEST = 600
@@ -23,7 +24,7 @@ _SCHEMA: dict[str, Any] = {
 }
 
 
-async def confirmed(binding: Binding, call: Call, client: Client) -> None:
+async def confirmed(binding: Binding, call: Call, client: Peer) -> None:
     """Return once a human agreed to this call, or at once where none has to. Raises Forbidden."""
     tool = binding.tool
     if tool.confirm and not any(_given(_value(binding, call, key)) for key in tool.confirm):

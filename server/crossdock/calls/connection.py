@@ -21,6 +21,14 @@ from crossdock.adapter.bodies import decode
 from crossdock.adapter.load import Adapter
 from crossdock.adapter.manifest import FailuresSpec
 from crossdock.adapter.schema import compile_schema
+from crossdock.authoring import (
+    HumanReply,
+    LogLevel,
+    Question,
+    Renewal,
+    UpstreamReply,
+    UpstreamRequest,
+)
 from crossdock.calls.locks import Locks
 from crossdock.calls.upstream import Upstream, query_string
 from crossdock.errors import (
@@ -31,17 +39,7 @@ from crossdock.errors import (
     UpstreamFailure,
 )
 from crossdock.log import redactor
-from crossdock.model import (
-    Account,
-    Client,
-    HumanReply,
-    LogLevel,
-    Question,
-    Renewal,
-    UpstreamReply,
-    UpstreamRequest,
-    Vault,
-)
+from crossdock.model import Account, Peer, Vault
 
 _EARLY = 60.0  # renew this long before a token's end, or at four fifths of a short life
 _UNSAID = 300.0
@@ -285,10 +283,10 @@ class CallContext:
     """
 
     def __init__(
-        self, connection: Connection, measured: Measured, client: Client | None = None
+        self, connection: Connection, measured: Measured, client: Peer | None = None
     ) -> None:
         self._connection = connection
-        self._client: Client = client or Nobody()
+        self._client: Peer = client or Nobody()
         self._tells = False
         self.measured = measured
         self.deadline: asyncio.Timeout | None = None

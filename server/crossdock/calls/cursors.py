@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
+from crossdock.authoring import Page
 from crossdock.errors import InvalidArguments
-from crossdock.model import Page
 
 _MAC = 16
 _LONGEST = 4096

@@ -14,18 +14,9 @@ from typing import Any, Literal
 import msgspec
 
 from crossdock.adapter.schema import compile_schema
+from crossdock.authoring import Effect, Endpoint, Outcome, Tool
 from crossdock.errors import InvalidArguments, UnknownTool
-from crossdock.model import (
-    Client,
-    Effect,
-    Endpoint,
-    Grant,
-    Listing,
-    Outcome,
-    Struct,
-    Tool,
-    Tools,
-)
+from crossdock.model import Grant, Peer, Struct, ToolList, Tools
 
 _MOST_SCHEMAS = 5
 _MOST_FOUND = 25
@@ -139,7 +130,7 @@ class Discovery:
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
 
-    def list(self, grant: Grant) -> Listing:
+    def list(self, grant: Grant) -> ToolList:
         """Return all tools, or the three of the discovery mode."""
         listing = self._tools.list(grant)
         if grant.scope.tool_exposure == "all":
@@ -147,7 +138,7 @@ class Discovery:
         return _DOORS[_strongest(listing.tools)]
 
     async def call(
-        self, grant: Grant, name: str, arguments: msgspec.Raw | None, client: Client
+        self, grant: Grant, name: str, arguments: msgspec.Raw | None, client: Peer
     ) -> Outcome:
         """Run a tool; in the discovery mode only the three have names of their own."""
         if grant.scope.tool_exposure == "all":
@@ -176,7 +167,7 @@ class Discovery:
 class _Inner:
     """The client of a call within a call: its headers repeat the arguments of the outer one."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Peer) -> None:
         self._client = client
         self.progress = client.progress
         self.log = client.log
@@ -292,10 +283,10 @@ def _strongest(tools: Iterable[Tool]) -> Effect:
     return max((tool.effect for tool in tools), key=_EFFECTS.index, default="read")
 
 
-def _listing(effect: Effect) -> Listing:
+def _listing(effect: Effect) -> ToolList:
     # what call_tool may do is the most that any of its tools may do
     call = msgspec.structs.replace(CALL, effect=effect, idempotent=effect == "read")
-    return Listing(tools=(SEARCH, SCHEMA, call), rendered={})
+    return ToolList(tools=(SEARCH, SCHEMA, call), rendered={})
 
 
 _DOORS = {effect: _listing(effect) for effect in _EFFECTS}

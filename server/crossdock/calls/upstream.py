@@ -20,9 +20,10 @@ from yarl import URL
 from crossdock import __version__
 from crossdock.adapter.failures import read_failure, read_rate
 from crossdock.adapter.manifest import FailuresSpec
+from crossdock.authoring import UpstreamReply
 from crossdock.errors import UpstreamFailure
 from crossdock.log import redactor
-from crossdock.model import Struct, UpstreamReply
+from crossdock.model import Struct
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _ERROR_BYTES = 65_536

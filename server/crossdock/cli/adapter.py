@@ -15,8 +15,9 @@ from crossdock.cli.output import Config, Json, print_json, print_table
 
 if TYPE_CHECKING:
     from crossdock.adapter import Adapter
+    from crossdock.authoring import Tool
     from crossdock.config import Settings
-    from crossdock.model import Scope, Tool
+    from crossdock.model import Scope
     from crossdock.plugins import Plugins
 
 _CLIENT_PREFIX = len("mcp____") + 12  # what a client puts before a name, with a short server name

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from crossdock.access.gate import Caller
-from crossdock.calls.accounts import Accounts, Network
+from crossdock.calls.accounts import Network, OpenAccounts
 from crossdock.calls.catalog import Catalog, unknown_word
 from crossdock.control.requests import check_lists, invalid
 from crossdock.errors import CrossdockError, Rejected
@@ -51,7 +51,7 @@ class Desk:
         self,
         store: Store,
         catalog: Catalog,
-        accounts: Accounts,
+        accounts: OpenAccounts,
         changed: Changed,
         verify: Callable[[Account], Awaitable[None]],
         note: Note,

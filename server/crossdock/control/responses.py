@@ -7,16 +7,8 @@ from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 
-from crossdock.model import (
-    Confirm,
-    Effect,
-    ResultFormat,
-    Scope,
-    Secret,
-    Struct,
-    Tool,
-    ToolExposure,
-)
+from crossdock.authoring import Effect, Tool
+from crossdock.model import Confirm, ResultFormat, Scope, Secret, Struct, ToolExposure
 from crossdock.store import ApiToken, Role, StoredServer
 
 T = TypeVar("T")

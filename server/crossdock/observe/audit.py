@@ -13,9 +13,9 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 
+from crossdock.authoring import CallEvent
 from crossdock.errors import StoreError
 from crossdock.log import logger
-from crossdock.model import CallEvent
 from crossdock.store import AuditEntry
 
 FLUSH_SECONDS = 0.5

@@ -13,8 +13,8 @@ from typing import Any, Protocol
 
 import msgspec
 
+from crossdock.authoring import LogLevel, Question
 from crossdock.errors import CannotAsk, Forbidden, InputRequired, InvalidArguments, ProtocolError
-from crossdock.model import LogLevel, Question
 from crossdock.protocol import capabilities, param_headers
 from crossdock.protocol.jsonrpc import (
     INVALID_PARAMS,

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from crossdock.model import Question
+from crossdock.authoring import Question
 
 _KNOWN = {
     "elicitation": ("form", "url"),

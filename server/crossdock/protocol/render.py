@@ -12,8 +12,9 @@ import http_sf
 import msgspec
 
 from crossdock import __version__
+from crossdock.authoring import Outcome, Question, RateLimit, Tool
 from crossdock.errors import ToolFailure, UpstreamFailure
-from crossdock.model import Listing, Outcome, Question, RateLimit, ResultFormat, Tool
+from crossdock.model import ResultFormat, ToolList
 from crossdock.protocol.versions import SUPPORTED, Revision
 
 SERVER_INFO = {"name": "crossdock", "title": "crossdock", "version": __version__}
@@ -147,7 +148,7 @@ def _limit_field(**parameters: int | None) -> str:
 # --- tools/list, initialize, server/discover -------------------------------------------------
 
 
-def tool_list(listing: Listing, revision: Revision) -> bytes:
+def tool_list(listing: ToolList, revision: Revision) -> bytes:
     """Return the result of tools/list; made once per listing and revision."""
     found = listing.rendered.get(revision.name)
     if found is None:

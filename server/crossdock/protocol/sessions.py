@@ -14,8 +14,9 @@ from typing import Any
 import msgspec
 from cachetools import TTLCache
 
+from crossdock.authoring import LogLevel
 from crossdock.errors import Refused
-from crossdock.model import LogLevel, Struct
+from crossdock.model import Struct
 from crossdock.protocol.capabilities import essential
 from crossdock.protocol.versions import REVISIONS, Revision
 from crossdock.signing import Seal

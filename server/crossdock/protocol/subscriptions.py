@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
+from crossdock.authoring import Tool
 from crossdock.errors import Refused
-from crossdock.model import Grant, Tool, Tools
+from crossdock.model import Grant, Tools
 from crossdock.protocol.jsonrpc import notification_bytes
 
 CHANGED_METHOD = "notifications/tools/list_changed"

@@ -9,8 +9,9 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Sequence
 
+from crossdock.authoring import LogLevel
 from crossdock.errors import ProtocolError
-from crossdock.model import LogLevel, Struct
+from crossdock.model import Struct
 from crossdock.protocol.jsonrpc import (
     HEADER_MISMATCH,
     INVALID_PARAMS,

@@ -16,9 +16,10 @@ from string import Template
 from aiohttp import web
 
 from crossdock import __version__
+from crossdock.authoring import Effect, Tool
 from crossdock.client.setups import TOKEN_PLACE, Setup, Snippet, Target, is_local, setups, slug
 from crossdock.errors import Refused
-from crossdock.model import Effect, Grant, Tool
+from crossdock.model import Grant
 from crossdock.web import app_keys
 from crossdock.web.auth import admit
 from crossdock.web.bundles import ASSETS, Bundle, mcp_bundle, npm_tarball

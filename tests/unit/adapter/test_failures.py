@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from crossdock.adapter.failures import clean, read_failure, read_rate
 from crossdock.adapter.manifest import FailuresSpec, RateLimitSpec, ResetSpec
-from crossdock.model import NO_RATE_LIMIT, RateLimit
+from crossdock.authoring import NO_RATE_LIMIT, RateLimit
 
 PLAIN = RateLimitSpec()
 NAMES = [

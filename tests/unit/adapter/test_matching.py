@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from crossdock.adapter.matching import matcher
-from crossdock.model import Argument, Call, Endpoint, Tool
+from crossdock.authoring import Argument, Call, Endpoint, Tool
 
 
 def _tool(argument: Argument) -> Tool:

@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crossdock.adapter.paging import ask, items_of, read
-from crossdock.errors import UpstreamFailure
-from crossdock.model import (
+from crossdock.authoring import (
     Argument,
     Call,
     Endpoint,
@@ -23,6 +22,7 @@ from crossdock.model import (
     UpstreamReply,
     UpstreamRequest,
 )
+from crossdock.errors import UpstreamFailure
 
 
 def _tool(paging: Paging, *arguments: Argument) -> Tool:

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crossdock.authoring import Endpoint, Tool
 from crossdock.calls.catalog import permits
-from crossdock.model import Endpoint, Scope, Tool
+from crossdock.model import Scope
 
 STANDARD = ["list", "get", "create", "update", "delete"]
 TOOL = Tool(

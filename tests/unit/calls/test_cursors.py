@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crossdock.authoring import Page
 from crossdock.calls.cursors import Cursors
 from crossdock.errors import InvalidArguments
-from crossdock.model import Page
 
 CURSORS = Cursors(b"k" * 32)
 PAGES = st.builds(

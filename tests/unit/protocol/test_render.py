@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http_sf
 
-from crossdock.model import RateLimit
+from crossdock.authoring import RateLimit
 from crossdock.protocol.render import rate_headers
 
 
