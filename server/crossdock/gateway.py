@@ -19,7 +19,7 @@ from crossdock.calls.upstream import Upstream, UpstreamLimits
 from crossdock.config import Settings, networks
 from crossdock.control import Control
 from crossdock.errors import CrossdockError, StoreError
-from crossdock.log import logger, redactor
+from crossdock.log import logger
 from crossdock.observe.audit import AuditLog
 from crossdock.observe.metrics import Metrics
 from crossdock.plugins import Plugins, load_plugins
@@ -28,6 +28,7 @@ from crossdock.protocol.replay import StreamLimits, Streams
 from crossdock.protocol.request_state import States
 from crossdock.protocol.sessions import Sessions
 from crossdock.protocol.subscriptions import Listeners
+from crossdock.redaction import redactor
 from crossdock.secrets import MasterKey, resolve_secret
 from crossdock.store import Store, utc_now
 
@@ -179,7 +180,7 @@ class Gateway:
 
     def accept_admin(self, token: str) -> None:
         """Accept this as an owner's API token for as long as the process lives."""
-        redactor.learn([token])
+        redactor.pin("admin.token", [token])
         self.gate.accept_admin(token)
 
     async def close(self) -> None:

@@ -2,50 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import logging
 import logging.config
-import re
 import sys
-from collections.abc import Iterable
 from typing import Any, Literal, TextIO
 
 import orjson
 import structlog
 
-_TOKEN = re.compile(r"cd[ma]_[0-9A-Za-z]{20,}")
-_CAPABILITY = re.compile(r"(/mcp/)(?![{<])[^/\s\"'?#\\]+")
-
-
-_MOST = 1000
-
-
-class Redactor:
-    """Hides MCP and API tokens by their form, and known secrets by their value."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, None] = {}
-        self._pattern: re.Pattern[str] | None = None
-
-    def learn(self, secrets: Iterable[str]) -> None:
-        """Hide these values from now on; those shorter than 6 characters would hide words.
-
-        The oldest are forgotten beyond a thousand: access tokens come and go.
-        """
-        fresh = [secret for secret in secrets if len(secret) >= 6 and secret not in self._known]
-        if fresh:
-            self._known.update(dict.fromkeys(fresh))
-            while len(self._known) > _MOST:
-                del self._known[next(iter(self._known))]
-            longest_first = sorted(self._known, key=len, reverse=True)
-            self._pattern = re.compile("|".join(map(re.escape, longest_first)))
-
-    def clean(self, text: str) -> str:
-        """Return `text` with every secret replaced."""
-        text = _CAPABILITY.sub(r"\1[redacted]", _TOKEN.sub("[redacted]", text))
-        return self._pattern.sub("[redacted]", text) if self._pattern else text
-
-
-redactor = Redactor()
+from crossdock.redaction import redactor
 
 
 def _redact(_: Any, __: str, rendered: Any) -> str:
@@ -53,7 +20,19 @@ def _redact(_: Any, __: str, rendered: Any) -> str:
 
 
 def _json(event: Any, default: Any = str, **_: Any) -> str:
-    return orjson.dumps(event, default=default, option=orjson.OPT_NON_STR_KEYS).decode()
+    try:
+        return orjson.dumps(event, default=default, option=orjson.OPT_NON_STR_KEYS).decode()
+    except TypeError:  # an integer of more than 64 bits, half a surrogate pair
+        return json.dumps(event, default=str, skipkeys=True)
+
+
+class _Lines(logging.StreamHandler[TextIO]):
+    """A line that cannot be written must not be repeated, with all its values, on stderr."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        error = sys.exc_info()[1]
+        with contextlib.suppress(OSError, ValueError):
+            self.stream.write(f"a log line of {record.name} was lost: {type(error).__name__}\n")
 
 
 def configure(
@@ -72,7 +51,13 @@ def configure(
     renderer: list[Any] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_json)]
         if as_json
-        else [structlog.dev.ConsoleRenderer(colors=stream.isatty())]
+        else [
+            structlog.dev.ConsoleRenderer(
+                colors=stream.isatty(),
+                # structlog's own choice, with rich installed, shows the values of local variables
+                exception_formatter=structlog.dev.plain_traceback,
+            )
+        ]
     )
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -88,7 +73,7 @@ def configure(
             _redact,
         ],
     )
-    handler = logging.StreamHandler(stream)
+    handler = _Lines(stream)
     handler.setFormatter(formatter)
     root = logging.getLogger()
     for old in root.handlers[:]:

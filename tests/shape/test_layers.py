@@ -19,13 +19,13 @@ CORE = Path("server/crossdock")
 LAYERS: dict[str, set[str]] = {
     "__main__": {"cli"},
     "cli": {"access", "adapter", "calls", "client", "config", "control", "gateway", "log"}
-    | {"plugins", "secrets", "store", "web"},
+    | {"plugins", "redaction", "secrets", "store", "web"},
     "web": {"access", "client", "config", "control", "gateway", "log", "plugins", "protocol"},
     "gateway": {"access", "calls", "config", "control", "log", "observe", "plugins"}
-    | {"protocol", "secrets", "store"},
+    | {"protocol", "redaction", "secrets", "store"},
     "control": {"access", "calls", "store"},
     "access": {"calls", "store"},
-    "calls": {"adapter", "config", "log"},
+    "calls": {"adapter", "config", "log", "redaction"},
     "observe": {"log", "store"},
     "protocol": {"log", "signing"},
     "plugins": {"adapter", "config", "hookspecs", "log", "secrets"},
@@ -35,7 +35,8 @@ LAYERS: dict[str, set[str]] = {
     "client": set(),
     "config": {"secrets"},
     "hookspecs": set(),
-    "log": set(),
+    "log": {"redaction"},
+    "redaction": set(),
     "signing": set(),
     "errors": set(),
     "model": set(),

@@ -10,7 +10,8 @@ from typing import Literal
 import pytest
 
 from crossdock.access.tokens import mint
-from crossdock.log import Redactor, configure, logger, redactor
+from crossdock.log import configure, logger
+from crossdock.redaction import Redactor, redactor
 
 pytestmark = pytest.mark.requirement("door:token:never-logged")
 

@@ -11,8 +11,9 @@ from crossdock.adapter.load import Adapter
 from crossdock.adapter.manifest import Manifest
 from crossdock.config import AccountSettings
 from crossdock.errors import ConfigError, InvalidArguments, Refused
-from crossdock.log import logger, redactor
+from crossdock.log import logger
 from crossdock.model import Account, Secret
+from crossdock.redaction import redactor
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _TYPES: dict[str, type] = {"string": str, "boolean": bool, "integer": int, "array": list}
@@ -113,8 +114,8 @@ class OpenAccounts:
 
     def put(self, *accounts: Account) -> None:
         """Add or replace opened accounts; their secrets are hidden from the logs from now on."""
-        redactor.learn(secret for account in accounts for secret in self._secrets(account))
         for account in accounts:
+            redactor.pin(f"account {account.id}", self._secrets(account))
             self._unusable.pop(account.id, None)
             self._open[account.id] = account
 
@@ -131,6 +132,7 @@ class OpenAccounts:
 
     def drop(self, account_id: str) -> None:
         """Forget an account."""
+        redactor.pin(f"account {account_id}", ())
         self._open.pop(account_id, None)
         self._unusable.pop(account_id, None)
         self._refused.discard(account_id)

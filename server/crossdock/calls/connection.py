@@ -38,8 +38,8 @@ from crossdock.errors import (
     InvalidArguments,
     UpstreamFailure,
 )
-from crossdock.log import redactor
 from crossdock.model import Account, Peer, Vault
+from crossdock.redaction import redactor
 
 _EARLY = 60.0  # renew this long before a token's end, or at four fifths of a short life
 _UNSAID = 300.0

@@ -22,8 +22,8 @@ from crossdock.adapter.failures import read_failure, read_rate
 from crossdock.adapter.manifest import FailuresSpec
 from crossdock.authoring import UpstreamReply
 from crossdock.errors import UpstreamFailure
-from crossdock.log import redactor
 from crossdock.model import Struct
+from crossdock.redaction import redactor
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _ERROR_BYTES = 65_536

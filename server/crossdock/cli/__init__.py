@@ -64,7 +64,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(EXIT_USAGE)
     except CrossdockError as error:
         if debug:
-            traceback.print_exc()
+            _say(traceback.format_exc())
         _say(str(error))
         startup = (ConfigError, AdapterError, PluginError, StoreError)
         sys.exit(EXIT_CONFIG if isinstance(error, startup) else EXIT_FAILED)
@@ -75,7 +75,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(EXIT_FAILED)
     except Exception as error:
         if debug:
-            raise
+            _say(traceback.format_exc())
         _say(f"unexpected {type(error).__name__}: {error}. Run again with --debug and report it.")
         sys.exit(EXIT_FAILED)
     sys.exit(code if isinstance(code, int) else 0)
@@ -87,6 +87,6 @@ def _command(given: list[str]) -> str:
 
 
 def _say(text: str) -> None:
-    from crossdock.log import redactor
+    from crossdock.redaction import redactor
 
     print(f"crossdock: {redactor.clean(text)}", file=sys.stderr)

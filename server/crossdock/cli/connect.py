@@ -159,7 +159,7 @@ class _Lines:
 
 
 def _complain(text: str) -> None:
-    from crossdock.log import redactor
+    from crossdock.redaction import redactor
 
     sys.stderr.write(f"crossdock: {redactor.clean(text)}\n")
     sys.stderr.flush()
