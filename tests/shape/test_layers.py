@@ -54,6 +54,7 @@ OWNERS = {
     "asyncpg": {"store"},
     "cryptography": {"secrets.py"},
     "cyclopts": {"cli"},
+    "prometheus_client": {"observe/metrics.py"},
     "rich": {"cli"},
     "secrets": {"access/tokens.py", "secrets.py"},
     "sqlalchemy": {"store"},

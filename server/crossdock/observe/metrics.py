@@ -3,68 +3,89 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from itertools import accumulate
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
 
 from crossdock import __version__
 from crossdock.authoring import CallEvent
 
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_BOUNDS = (*(f"{bound:g}" for bound in _BUCKETS), "+Inf")
 Gauge = Callable[[], float]
 
 
-class Metrics:
-    """The numbers of one process. `gauges` are asked when somebody looks."""
+class Metrics(Collector):
+    """The numbers of one process. `gauges` are asked when somebody looks.
+
+    A call counts in plain numbers, which cost it a third of what the library's instruments with
+    their locks would; the library is told when somebody looks.
+    """
 
     def __init__(self, gauges: Mapping[str, tuple[str, Gauge]]) -> None:
         self._gauges = gauges
         self._calls: Counter[tuple[str, str, str]] = Counter()
         self._requests: Counter[str] = Counter()
-        self._durations: dict[str, list[int]] = {}
-        self._seconds: dict[str, float] = {}
+        self._durations: defaultdict[str, list[int]] = defaultdict(lambda: [0] * len(_BOUNDS))
+        self._seconds: defaultdict[str, float] = defaultdict(float)
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(self)
 
     def note_call(self, event: CallEvent) -> None:
         """Count a finished call."""
         adapter = event.adapter
         self._calls[adapter, event.tool, event.outcome] += 1
         self._requests[adapter] += event.upstream_requests
-        buckets = self._durations.setdefault(adapter, [0] * (len(_BUCKETS) + 1))
-        buckets[bisect_left(_BUCKETS, event.seconds)] += 1
-        self._seconds[adapter] = self._seconds.get(adapter, 0.0) + event.seconds
+        self._durations[adapter][bisect_left(_BUCKETS, event.seconds)] += 1
+        self._seconds[adapter] += event.seconds
 
-    def text(self) -> str:
-        """Return the exposition format, version 0.0.4."""
-        lines = [
-            *_head("crossdock_info", "gauge", "Which crossdock this is."),
-            f'crossdock_info{{version="{__version__}"}} 1',
-        ]
-        for name, (about, gauge) in self._gauges.items():
-            kind = "counter" if name.endswith("_total") else "gauge"
-            lines += [*_head(name, kind, about), f"{name} {gauge():g}"]
-        lines += _head("crossdock_calls_total", "counter", "Finished tool calls.")
-        for (adapter, tool, outcome), count in sorted(self._calls.items()):
-            labels = f'adapter="{adapter}",tool="{tool}",outcome="{outcome}"'
-            lines.append(f"crossdock_calls_total{{{labels}}} {count}")
-        lines += _head("crossdock_upstream_requests_total", "counter", "Requests to providers.")
-        for adapter, count in sorted(self._requests.items()):
-            lines.append(f'crossdock_upstream_requests_total{{adapter="{adapter}"}} {count}')
-        lines += _head("crossdock_call_seconds", "histogram", "How long tool calls took.")
-        for adapter, buckets in sorted(self._durations.items()):
-            lines += self._histogram(adapter, buckets)
-        return "\n".join(lines) + "\n"
+    def exposition(self) -> bytes:
+        """Return the text format, version 0.0.4."""
+        return generate_latest(self._registry)
 
-    def _histogram(self, adapter: str, buckets: list[int]) -> list[str]:
-        lines, total = [], 0
-        for bound, count in zip((*_BUCKETS, None), buckets, strict=True):
-            total += count
-            le = "+Inf" if bound is None else f"{bound:g}"
-            lines.append(f'crossdock_call_seconds_bucket{{adapter="{adapter}",le="{le}"}} {total}')
-        lines.append(
-            f'crossdock_call_seconds_sum{{adapter="{adapter}"}} {self._seconds[adapter]:g}'
+    def collect(self) -> Iterator[Metric]:
+        """Yield every family, as prometheus-client asks for them."""
+        yield InfoMetricFamily(
+            "crossdock", "Which crossdock this is.", value={"version": __version__}
         )
-        lines.append(f'crossdock_call_seconds_count{{adapter="{adapter}"}} {total}')
-        return lines
+        for name, (about, gauge) in self._gauges.items():
+            family = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
+            yield family(name, about, value=gauge())
+        yield self._called()
+        yield self._requested()
+        yield self._took()
 
+    def _called(self) -> Metric:
+        family = CounterMetricFamily(
+            "crossdock_calls", "Finished tool calls.", labels=("adapter", "tool", "outcome")
+        )
+        for labels, count in sorted(self._calls.items()):
+            family.add_metric(labels, count)
+        return family
 
-def _head(name: str, kind: str, about: str) -> list[str]:
-    return [f"# HELP {name} {about}", f"# TYPE {name} {kind}"]
+    def _requested(self) -> Metric:
+        family = CounterMetricFamily(
+            "crossdock_upstream_requests", "Requests to providers.", labels=("adapter",)
+        )
+        for adapter, count in sorted(self._requests.items()):
+            family.add_metric((adapter,), count)
+        return family
+
+    def _took(self) -> Metric:
+        family = HistogramMetricFamily(
+            "crossdock_call_seconds", "How long tool calls took.", labels=("adapter",)
+        )
+        for adapter, counts in sorted(self._durations.items()):
+            buckets = [*zip(_BOUNDS, accumulate(counts), strict=True)]
+            family.add_metric((adapter,), buckets, sum_value=self._seconds[adapter])
+        return family

@@ -31,7 +31,7 @@ def build(gateway: Gateway) -> web.Application:
     app[app_keys.origins] = Origins(settings.server)
     app[admin.control_key] = gateway.control
     app[health.ready_key] = lambda: gateway.unready
-    app[health.metrics_key] = gateway.metrics.text
+    app[health.metrics_key] = gateway.metrics.exposition
     app[openapi.document_key] = openapi.document(admin.ROUTES)
     app[app_keys.pulse] = Pulse(settings.limits.quiet_seconds, gateway.listeners.check)
     app[app_keys.outliving] = set()

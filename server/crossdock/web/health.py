@@ -13,7 +13,7 @@ from aiohttp import web
 from crossdock.web.replies import json_reply
 
 ready_key: web.AppKey[Callable[[], list[str]]] = web.AppKey("ready", Callable[[], list[str]])  # type: ignore[arg-type]
-metrics_key: web.AppKey[Callable[[], str]] = web.AppKey("metrics", Callable[[], str])  # type: ignore[arg-type]
+metrics_key: web.AppKey[Callable[[], bytes]] = web.AppKey("metrics", Callable[[], bytes])  # type: ignore[arg-type]
 
 
 async def healthz(request: web.Request) -> web.Response:
@@ -32,6 +32,6 @@ async def readyz(request: web.Request) -> web.Response:
 async def metrics(request: web.Request) -> web.Response:
     """Return the counts in Prometheus' text format."""
     return web.Response(
-        text=request.app[metrics_key](),
+        body=request.app[metrics_key](),
         headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
     )
