@@ -205,6 +205,12 @@ tools:effects:annotated  Each tool says whether it reads, writes or destroys, al
 tools:order:stable  Tools are listed in the same order every time.
 tools:arguments:refused  A wrong, missing or unknown argument is named in the answer, and nothing
     is sent.
+tools:arguments:null  null for an optional argument means that it was left out, and 2.0 is an
+                      integer.
+tools:arguments:repairable  A refusal names the argument, the rule and what would fit: all allowed
+                            values, the nearest name, a call that has all that is required.
+tools:arguments:bounded  Arguments have a most of bytes, values and depth; more is refused in words.
+tools:schema:hosts  Schemas are shown in the form that every host takes.
 tools:ids:one-segment  An id reaches the provider as exactly one encoded segment or value, or is
     refused.
 tools:results:verbatim  A record reaches the agent value for value, big integers included, once.

@@ -129,6 +129,7 @@ Create an item and get it back with its id.
 type = "string"
 minLength = 1
 description = "What it is called."
+examples = ["Box 7"]
 required = true
 
 [body.size]

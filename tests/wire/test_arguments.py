@@ -9,7 +9,7 @@ from urllib.parse import unquote, unquote_to_bytes
 
 import pytest
 from harness import acme
-from harness.provider import Provider, Received
+from harness.provider import Provider, Received, raw
 from harness.running import Server
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -163,7 +163,7 @@ async def test_half_a_character_is_refused_before_anything_is_sent(
 
 WRONG: list[tuple[str, dict[str, Any], str, str]] = [
     ("get_single_acme_item_by_id", {}, "id", "required"),
-    ("get_single_acme_item_by_id", {"id": None}, "id", "null"),
+    ("get_single_acme_item_by_id", {"id": None}, "id", "required"),
     ("get_single_acme_item_by_id", {"id": 5}, "id", "string"),
     ("get_single_acme_item_by_id", {"id": ["a"]}, "id", "string"),
     ("get_single_acme_item_by_id", {"id": {"a": 1}}, "id", "string"),
@@ -251,6 +251,83 @@ async def test_arguments_that_are_nested_without_end_are_refused(
         assert response.status in (200, 400)
         assert b"internal" not in response.body.lower()
         assert upstream.requests == []
+
+
+# --- what hosts send, and what repairs a call --------------------------------------------------
+
+
+@pytest.mark.requirement("tools:arguments:null")
+async def test_null_means_left_out_at_the_top_and_in_described_objects(
+    server: Server, upstream: Provider
+) -> None:
+    size = {"width": 2.0, "height": None}
+    given = {"title": "x", "size": size, "kind": None, "notify": None}
+    assert not (await server.call("create_a_acme_item", given)).is_error
+    request = await _one(upstream)
+    assert request.target == "/items"
+    assert request.json == {"title": "x", "size": {"width": 2}}
+    assert b"2.0" not in request.body
+
+
+@pytest.mark.requirement("tools:arguments:null")
+async def test_a_list_takes_null_for_all_and_a_whole_float_for_its_limit(
+    server: Server, upstream: Provider
+) -> None:
+    upstream.plays(raw(b'[{"id":1},{"id":2},{"id":3}]'))
+    arguments = {"colour": None, "ids": None, "open": None, "limit": 2.0, "next_cursor": None}
+    called = await server.call("list_all_acme_items", arguments)
+    assert (await _one(upstream)).target == "/items"
+    assert called.data["result_count"] == 2
+
+
+REPAIRED: list[tuple[str, dict[str, Any], str]] = [
+    ("create_a_acme_item", {}, 'create_a_acme_item {"title":"Box 7"}'),
+    ("create_a_acme_item", {"title": "x", "kind": "palet"}, "did you mean pallet?"),
+    ("create_a_acme_item", {"title": "x", "kind": "box"}, "allowed are crate, pallet"),
+    ("create_a_acme_item", {"title": "x", "size": {"widht": 1}}, "did you mean width?"),
+    ("create_a_acme_item", {"title": "x", "size": {"depth": 1}}, "known: width, height"),
+    ("list_all_acme_items", {"color": "red"}, "did you mean colour?"),
+    ("list_all_acme_items", {"limit": 99}, "maximum of 50; ask for 50 and go on with next_cursor"),
+    ("get_single_acme_item_by_id", {}, 'get_single_acme_item_by_id {"id":"<id>"}'),
+]
+
+
+@pytest.mark.requirement("tools:arguments:repairable")
+@pytest.mark.parametrize(("tool", "arguments", "remedy"), REPAIRED, ids=lambda v: str(v)[:40])
+async def test_a_refusal_says_what_would_fit(
+    server: Server, upstream: Provider, tool: str, arguments: dict[str, Any], remedy: str
+) -> None:
+    error = (await server.call(tool, arguments)).error
+    assert remedy in error["message"]
+    assert upstream.requests == []
+
+
+@pytest.mark.requirement("tools:arguments:bounded")
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ('{"ids":[' + ",".join(['"a"'] * 3000) + "]}", "ids: holds more than 2,000 values"),
+        ('{"colour":"' + "x" * 300_000 + '"}', "send at most 262,144"),
+        ('{"ids":' + "[" * 40 + "]" * 40 + "}", "ids: is nested deeper than 32 levels"),
+        ('{"limit":1e400}', "out of range"),
+        ('{"limit":' + "9" * 5000 + "}", "out of range"),
+        ('{"limit":' + "9" * 300 + "}", "above the maximum of 50"),
+        ('{"limit":1e300}', "above the maximum of 50"),
+        ('{"limit":-1e300}', "minimum of 1"),
+    ],
+    ids=lambda v: v[:30],
+)
+async def test_arguments_without_measure_are_refused_in_words(
+    server: Server, upstream: Provider, arguments: str, words: str
+) -> None:
+    body = (
+        '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":'
+        '{"name":"list_all_acme_items","arguments":%s}}' % arguments
+    )
+    response = await server.post(body.encode())
+    assert words in response.body.decode()
+    assert b"invalid_arguments" in response.body
+    assert upstream.requests == []
 
 
 # --- placed as documented --------------------------------------------------------------------

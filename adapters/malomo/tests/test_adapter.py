@@ -75,7 +75,7 @@ def test_the_surface_is_the_inventory(bindings: dict[str, Binding]) -> None:
 def test_every_schema_is_valid_and_every_argument_described(bindings: dict[str, Binding]) -> None:
     for binding in bindings.values():
         compile_schema(binding.tool.input_schema, binding.tool.source)
-        assert binding.tool.input_schema["additionalProperties"] is False
+        assert binding.schema["additionalProperties"] is False
         for argument in binding.tool.arguments:
             assert argument.schema["description"], (binding.tool.name, argument.key)
 

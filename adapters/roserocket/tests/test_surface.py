@@ -66,7 +66,6 @@ def test_every_schema_compiles_and_takes_its_required_arguments_only() -> None:
     for tool in surface(object_tools=list(CATALOGUE)).values():
         compile_schema(tool.input_schema, tool.source)
         assert len(tool.name) <= 64
-        assert tool.input_schema["additionalProperties"] is False
 
 
 def test_the_generic_surface_costs_less_than_6000_tokens() -> None:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
 from crossdock.adapter.load import Binding
+from crossdock.adapter.samples import resolved, types_of
 from crossdock.authoring import Argument, Call, Page
 from crossdock.errors import InvalidArguments
 
 OpenCursor = Callable[[str, dict[str, Any]], Page]
 _RESERVED = frozenset("/\\?#%")
+MOST_BYTES = 256 * 1024
+MOST_VALUES = 2_000  # of one argument, counted at every level
+DEEPEST = 32
+_EXACT = 2**53  # a larger float names no certain integer
 
 
 def split(binding: Binding, raw: msgspec.Raw | None, open_cursor: OpenCursor) -> Call:
@@ -22,12 +27,13 @@ def split(binding: Binding, raw: msgspec.Raw | None, open_cursor: OpenCursor) ->
     `open_cursor(cursor, filters)` gives the page behind a signed cursor.
     Raises InvalidArguments naming the argument.
     """
-    arguments = _decoded(raw)
+    arguments = _bounded(_decoded(raw))
     for alias, key in binding.aliases.items():
         if alias in arguments:
             if key in arguments:
                 raise InvalidArguments(alias, f"is another spelling of {key}; give one of them")
             arguments[key] = arguments.pop(alias)
+    arguments = _plain(arguments, binding)
     binding.validate(arguments)
     placed: dict[str, Any] = {"path": {}, "query": {}, "body": {}, "mapper": {}}
     for key, value in arguments.items():
@@ -49,15 +55,83 @@ def split(binding: Binding, raw: msgspec.Raw | None, open_cursor: OpenCursor) ->
 
 
 def _decoded(raw: msgspec.Raw | None) -> dict[str, Any]:
+    """Return what was given; null stands for left out, as hosts send it that fill in a form."""
     if raw is None:
         return {}
+    size = len(memoryview(raw))
+    if size > MOST_BYTES:
+        raise InvalidArguments(
+            "arguments", f"have {size:,} bytes; send at most {MOST_BYTES:,} in one call"
+        )
     try:
         arguments = msgspec.json.decode(raw)
     except (msgspec.DecodeError, RecursionError) as error:
         raise InvalidArguments("arguments", f"cannot be read: {error}") from None
+    if arguments is None:
+        return {}
     if not isinstance(arguments, dict):
         raise InvalidArguments("arguments", "must be an object")
+    return {key: value for key, value in arguments.items() if value is not None}
+
+
+def _bounded(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Refuse what no record needs and what would keep a process busy."""
+    for key, value in arguments.items():
+        if not isinstance(value, (dict, list)):
+            continue
+        level, depth, count = [value], 0, 0
+        while level:
+            depth += 1
+            if depth > DEEPEST:
+                raise InvalidArguments(key, f"is nested deeper than {DEEPEST} levels")
+            count += sum(map(len, level))
+            if count > MOST_VALUES:
+                raise InvalidArguments(
+                    key, f"holds more than {MOST_VALUES:,} values; send fewer in one call"
+                )
+            level = [inner for outer in level for inner in _containers(outer)]
     return arguments
+
+
+def _containers(value: Any) -> list[Any]:
+    inner = value.values() if isinstance(value, dict) else value
+    return [one for one in inner if isinstance(one, (dict, list))]
+
+
+def _plain(arguments: dict[str, Any], binding: Binding) -> dict[str, Any]:
+    defs = binding.schema.get("$defs", {})
+    known = binding.schema.get("properties", {})
+    return {key: _read(value, known.get(key), defs) for key, value in arguments.items()}
+
+
+def _read(value: Any, schema: Any, defs: Mapping[str, Any]) -> Any:
+    """Read 2.0 as an integer where one belongs, and null in a described object as left out."""
+    if not isinstance(value, (float, dict, list)) or not isinstance(schema, dict):
+        return value
+    schema = resolved(schema, defs)
+    for branch in (*schema.get("anyOf", ()), *schema.get("oneOf", ()), *schema.get("allOf", ())):
+        value = _read(value, branch, defs)
+    if isinstance(value, float):
+        whole = "integer" in types_of(schema) and value.is_integer() and abs(value) <= _EXACT
+        return int(value) if whole else value
+    if isinstance(value, dict):
+        known = schema.get("properties", {})
+        return {
+            key: _read(inner, known.get(key), defs)
+            for key, inner in value.items()
+            if inner is not None or key not in known or _takes_null(known[key], defs)
+        }
+    return [_read(inner, schema.get("items"), defs) for inner in value]
+
+
+def _takes_null(schema: Any, defs: Mapping[str, Any]) -> bool:
+    schema = resolved(schema, defs)
+    if branches := (*schema.get("anyOf", ()), *schema.get("oneOf", ())):
+        return any(_takes_null(branch, defs) for branch in branches)
+    if "enum" in schema:
+        return None in schema["enum"]
+    kinds = types_of(schema)
+    return not kinds or "null" in kinds
 
 
 def _checked(argument: Argument, value: Any) -> Any:

@@ -19,6 +19,7 @@ import msgspec
 
 from crossdock.adapter.auth import auth_of
 from crossdock.adapter.docs import Entry, read_page
+from crossdock.adapter.hosts import shown
 from crossdock.adapter.manifest import (
     Lines,
     Manifest,
@@ -29,6 +30,7 @@ from crossdock.adapter.manifest import (
 )
 from crossdock.adapter.naming import LONGEST_NAME, tool_title
 from crossdock.adapter.rest import rest
+from crossdock.adapter.samples import sample_call
 from crossdock.adapter.schema import compile_schema, input_schema, mirrored
 from crossdock.authoring import Argument, Auth, Mapper, Tool, Where
 from crossdock.errors import AdapterError
@@ -54,12 +56,16 @@ Expand = Callable[[Mapping[str, Any]], Iterable[Expansion]]
 
 
 class Binding:
-    """A tool with what runs it. The validator is compiled when it is first needed."""
+    """A tool with what runs it. `schema` is what arguments have to fit, which is more than hosts
+    are shown; its validator is compiled when it is first needed."""
 
-    __slots__ = ("_validate", "aliases", "mapper", "places", "tool")
+    __slots__ = ("_validate", "aliases", "mapper", "places", "schema", "tool")
 
-    def __init__(self, tool: Tool, aliases: dict[str, str], mapper: Mapper) -> None:
+    def __init__(
+        self, tool: Tool, aliases: dict[str, str], mapper: Mapper, schema: dict[str, Any]
+    ) -> None:
         self.tool = tool
+        self.schema = schema
         self.aliases = aliases
         self.mapper = mapper
         self.places = {argument.key: argument for argument in tool.arguments}
@@ -68,7 +74,10 @@ class Binding:
     def validate(self, arguments: Any) -> None:
         """Raise InvalidArguments unless `arguments` fit the tool's schema."""
         if self._validate is None:
-            self._validate = compile_schema(self.tool.input_schema, self.tool.source)
+            tool = self.tool
+            self._validate = compile_schema(
+                self.schema, tool.source, lambda: sample_call(tool.name, self.schema)
+            )
         self._validate(arguments)
 
 
@@ -276,14 +285,15 @@ class Adapter:
                 f"{entry.source}: `{entry.tool}` is documented twice, first at "
                 f"{bound[entry.tool].tool.source}"
             )
-        tool = self._tool(entry, method)
+        tool, schema = self._tool(entry, method)
         # Compiled now only to find mistakes early would cost start-up; `crossdock check` does it.
         mapper = mappers.get(tool.key, rest)
         if mapper is rest:
             _refuse_optional_path(entry)
-        return Binding(tool, entry.aliases, mapper)
+        return Binding(tool, entry.aliases, mapper, schema)
 
-    def _tool(self, entry: Entry, method: Method) -> Tool:
+    def _tool(self, entry: Entry, method: Method) -> tuple[Tool, dict[str, Any]]:
+        """Return a tool, and the schema that its arguments have to fit."""
         if len(method.tool) > LONGEST_NAME:
             raise AdapterError(
                 f"{method.source}: the name {method.tool} has {len(method.tool)} characters; "
@@ -304,7 +314,7 @@ class Adapter:
         for key in method.confirm or ():
             if not any(argument.key == key for argument in arguments):
                 raise AdapterError(f"{method.source}: confirm names `{key}`, which is no argument")
-        return Tool(
+        tool = Tool(
             name=method.tool,
             title=tool_title(self.manifest.title, method.resource, method.method, method.singular),
             description=entry.description,
@@ -315,7 +325,7 @@ class Adapter:
             tags=method.tags,
             endpoint=method.endpoint,
             arguments=arguments,
-            input_schema=schema,
+            input_schema=entry.schema or shown(schema),
             idempotent=method.idempotent,
             source=entry.source,
             paging=method.paging,
@@ -323,6 +333,7 @@ class Adapter:
             confirm=method.confirm,
             headers=mirrored(schema, entry.source),
         )
+        return tool, schema
 
 
 def _whole_arguments(schema: Mapping[str, Any], method: Method) -> tuple[Argument, ...]:

@@ -8,11 +8,11 @@ from typing import Any
 
 import jsonschema_rs
 
+from crossdock.adapter.refusals import explain, known_as, near
 from crossdock.authoring import Argument
 from crossdock.errors import AdapterError, InvalidArguments
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-LONGEST_VALUE = 300
 KEYWORDS = frozenset(
     [
         "$anchor",
@@ -87,9 +87,9 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 def input_schema(arguments: tuple[Argument, ...], defs: dict[str, Any]) -> dict[str, Any]:
     """Return the schema of a tool's flat arguments; only the `$defs` that are used."""
-    schema: dict[str, Any] = {"type": "object"}
-    if arguments:
-        schema["properties"] = {argument.key: argument.schema for argument in arguments}
+    # Hosts refuse an object without properties, also where there are none.
+    properties = {argument.key: argument.schema for argument in arguments}
+    schema: dict[str, Any] = {"type": "object", "properties": properties}
     if required := [argument.key for argument in arguments if argument.required]:
         schema["required"] = required
     schema["additionalProperties"] = False
@@ -152,10 +152,13 @@ def _refuse(uri: str) -> Any:
     raise ValueError(f"a reference to {uri} is not allowed; use #/$defs/…")
 
 
-def compile_schema(schema: dict[str, Any], source: str) -> Callable[[Any], None]:
+def compile_schema(
+    schema: dict[str, Any], source: str, call: Callable[[], str] = str
+) -> Callable[[Any], None]:
     """Return a function that raises InvalidArguments for values that do not fit.
 
-    Raises AdapterError naming `source` when the schema itself is wrong.
+    `call` gives a call that fits, for a refusal of one that lacks something. Raises AdapterError
+    naming `source` when the schema itself is wrong.
     """
     try:
         jsonschema_rs.meta.validate({**schema, "$schema": DIALECT})
@@ -175,26 +178,10 @@ def compile_schema(schema: dict[str, Any], source: str) -> Callable[[Any], None]
         # Looked for here: of a tool without arguments the library does not say which is unknown.
         for name in arguments if closed and isinstance(arguments, dict) else ():
             if name not in known:
-                choices = ", ".join(known) or "none"
-                raise InvalidArguments(name, f"is unknown; this tool's arguments are: {choices}")
-        raise _explain(next(iter(validator.iter_errors(arguments))))
+                raise InvalidArguments(
+                    name,
+                    f"is unknown{near(name, known)}; this tool's arguments are: {known_as(known)}",
+                )
+        raise explain(next(iter(validator.iter_errors(arguments))), schema, call())
 
     return validate
-
-
-def _explain(error: Any) -> InvalidArguments:
-    path = [str(part) for part in error.instance_path]
-    name = ".".join(path)
-    keyword = type(error.kind).__name__.rpartition("_")[2]
-    if keyword == "Required":
-        missing = error.kind.property
-        return InvalidArguments(".".join([*path, missing]), "is required")
-    if keyword == "AdditionalProperties":
-        unknown = list(error.kind.unexpected)
-        return InvalidArguments(".".join([*path, unknown[0]]), "is unknown here")
-    if keyword == "Pattern":
-        return InvalidArguments(name, "does not have the required form")
-    message = str(error.message)
-    if len(message) > LONGEST_VALUE:
-        message = f"{message[:LONGEST_VALUE]}…"
-    return InvalidArguments(name, message)

@@ -63,6 +63,7 @@ def check(*adapters: str, config: Config = None, json: Json = False) -> int:
 
 
 def _report(adapter: Adapter) -> dict[str, Any]:
+    from crossdock.adapter.hosts import unfit
     from crossdock.adapter.schema import compile_schema
     from crossdock.errors import AdapterError
 
@@ -71,9 +72,10 @@ def _report(adapter: Adapter) -> dict[str, Any]:
     warnings = []
     for name, binding in toolset.bindings.items():
         try:
-            compile_schema(binding.tool.input_schema, binding.tool.source)
+            compile_schema(binding.schema, binding.tool.source)
         except AdapterError as error:
             errors.append(str(error))
+        warnings += [f"{name}: {why}" for why in unfit(binding.tool.input_schema)]
         if len(name) + _CLIENT_PREFIX > 64:
             warnings.append(
                 f"{name} has {len(name)} characters: some clients put mcp__<server>__ before it "
