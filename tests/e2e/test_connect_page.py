@@ -23,10 +23,11 @@ from harness.running import MakeGateway, Running, Server
 
 from crossdock import __version__
 from crossdock.access.tokens import mint
-from crossdock.client.setups import CLIENTS
+from crossdock.client.setups import Target, setups
 from crossdock.web.bundles import mcp_bundle, npm_tarball
 
 pytestmark = pytest.mark.e2e
+CLIENTS = tuple(one.client for one in setups(Target(url="https://gw.example/mcp/x")))
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 NASTY = "</title><script>alert(1)</script>\"'&<b onclick=x> ${jndi}"
 
@@ -139,7 +140,9 @@ async def test_one_click_links_hold_what_the_clients_expect(malomo: Malomo, page
     assert json.loads(base64.b64decode(cursor["config"][0])) == {"url": url}
     vscode = by_scheme["vscode"].removeprefix("vscode:mcp/install?")
     assert json.loads(unquote(vscode)) == {"name": "agent", "type": "http", "url": url}
-    assert parse_qs(urlsplit(by_scheme["goose"]).query)["arg"][-1] == url
+    goose = parse_qs(urlsplit(by_scheme["goose"]).query)
+    assert goose["arg"] == ["-y", f"{malomo.running.url}/connect.tgz"]
+    assert goose["env"] == ["CROSSDOCK_URL=The MCP URL"]  # Goose asks for it
     assert f"{malomo.running.url}/connect.mcpb" in page.links
 
 
@@ -265,7 +268,7 @@ async def test_without_the_second_factor_only_the_way_to_give_it_is_shown(
     assert "Not for all" not in page.source
     assert "malomo_orders" not in page.source
     assert "Authorization: Bearer YOUR_API_TOKEN" in page.text
-    assert [link for link in page.links if link.startswith(("vscode:", "goose:"))] == []
+    assert [link for link in page.links if link.startswith("vscode:")] == []
     headers = {**BROWSER, "X-Api-Token": malomo.running.admin_token}
     known = await opened(malomo.running, f"/mcp/{server.token}", headers)
     assert (known.status, known.texts["h1"]) == (200, ["Not for all"])

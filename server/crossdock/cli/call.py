@@ -9,12 +9,14 @@ from typing import Annotated, Any
 import msgspec
 from cyclopts import Parameter
 
-from crossdock.cli.options import headers_of
+from crossdock.cli.options import expanded, headers_of
 from crossdock.cli.output import Json, print_json
 
 
 def call(
-    url: str,
+    url: Annotated[
+        str, Parameter(help="The MCP URL; '${NAME}' in it is read from the environment.")
+    ],
     tool: str,
     *arguments: str,
     header: Annotated[
@@ -29,9 +31,9 @@ def call(
     """Call one tool of an MCP URL. Values are read as the tool's schema says; objects as JSON.
 
     Exits 1 when the tool says no. Example:
-    `crossdock call "$URL" list_all_malomo_orders customer_email=sarah.smith@example.com limit=5`
+    `crossdock call '${CROSSDOCK_URL}' list_all_malomo_orders limit=5`
     """
-    return asyncio.run(_call(url, tool, arguments, headers_of(header), json))
+    return asyncio.run(_call(expanded(url, "the URL"), tool, arguments, headers_of(header), json))
 
 
 def _arguments(pairs: tuple[str, ...], schema: dict[str, Any]) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def connect(
     """Bridge an MCP URL to stdin and stdout. An API token may also come as CROSSDOCK_API_TOKEN.
 
     The URL never shows in what this prints, but for --print.
-    Example: `crossdock connect "$URL" --check`
+    Example: `CROSSDOCK_URL=… crossdock connect --check`
     """
     target = _checked(url)
     if print is not None:

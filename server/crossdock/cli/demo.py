@@ -155,7 +155,8 @@ def _page(ready: dict[str, Any]) -> str:
             made = setup(client, Target(url=first["url"], name=first["integration"]))
             for snippet in made.snippets[-1:]:
                 lines += [f"{made.title}, {snippet.where}:", *_indented(snippet.text), ""]
-        lines += ["Any shell:", *_indented(_CURL.format(url=first["url"])), ""]
+        seen = "Any shell (others on this machine can read the URL while the command runs):"
+        lines += [seen, *_indented(_CURL.format(url=first["url"])), ""]
         lines += ["Other clients: open a URL above in a browser.", ""]
     lines += [
         f"Admin API: {ready['url']}/integrated-account/…",

@@ -66,13 +66,21 @@ def _header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
     if not colon or not _HEADER_NAME.fullmatch(name.strip()):
         raise CrossdockError("--header wants 'Name: value'")
-    value = _VARIABLE.sub(lambda found: _from_environment(found[1]), value).strip()
+    value = expanded(value, "--header").strip()
     if not value.isprintable():
         raise CrossdockError(f"the header {name.strip()} holds a character that none may hold")
     return name.strip(), value
 
 
-def _from_environment(name: str) -> str:
+def expanded(text: str, what: str) -> str:
+    """Replace each `${NAME}` by the environment's value, so that no command line holds a secret.
+
+    Raises CrossdockError that calls the text `what`.
+    """
+    return _VARIABLE.sub(lambda found: _from_environment(found[1], what), text)
+
+
+def _from_environment(name: str, what: str) -> str:
     if name not in os.environ:
-        raise CrossdockError(f"--header names ${{{name}}}, but the environment has no {name}")
+        raise CrossdockError(f"{what} names ${{{name}}}, but the environment has no {name}")
     return os.environ[name]

@@ -18,6 +18,8 @@ from crossdock.model import Struct
 
 TOKEN_PLACE = "YOUR_API_TOKEN"
 _VARIABLE = "CROSSDOCK_API_TOKEN"
+_URL_VARIABLE = "CROSSDOCK_URL"
+_SEEN = "Terminal (others on this machine can read the URL while the command runs)"
 
 
 class Snippet(Struct, frozen=True, kw_only=True):
@@ -84,7 +86,7 @@ def setup(client: str, target: Target) -> Setup:
 
 def _bridge(target: Target) -> dict[str, Any]:
     """Return the settings of a process that bridges to the URL, which stays out of `ps`."""
-    env = {"CROSSDOCK_URL": target.url}
+    env = {_URL_VARIABLE: target.url}
     if target.second_factor:
         env[_VARIABLE] = TOKEN_PLACE
     return {"command": "npx", "args": ["-y", f"{target.origin}/connect.tgz"], "env": env}
@@ -143,11 +145,20 @@ def _claude_code(target: Target) -> Setup:
     command = ["claude", "mcp", "add", "--transport", "http", target.name, target.url]
     if target.second_factor:
         command += ["--header", f"Authorization: Bearer {TOKEN_PLACE}"]
+    server = {"type": "http", "url": "${%s}" % _URL_VARIABLE}
+    server |= _headers(target, "${%s}" % _VARIABLE)
     return Setup(
         client="claude-code",
         title="Claude Code",
-        steps="Run this in a terminal. Add --scope user to have it in every project.",
-        snippets=(Snippet(where="Terminal", text=shlex.join(command)),),
+        steps=(
+            "Run the command in a terminal; add --scope user to have it in every project. Or put "
+            f"the URL into the environment as {_URL_VARIABLE} and this into .mcp.json: then no "
+            "command line, history or shared file holds it."
+        ),
+        snippets=(
+            Snippet(where=".mcp.json", text=_json({"mcpServers": {target.name: server}})),
+            Snippet(where=_SEEN, text=shlex.join(command)),
+        ),
     )
 
 
@@ -228,9 +239,9 @@ def _codex(target: Target) -> Setup:
     return Setup(
         client="codex",
         title="Codex",
-        steps="Run the command, or put the lines into ~/.codex/config.toml.",
+        steps="Put the lines into ~/.codex/config.toml, or run the command.",
         snippets=(
-            Snippet(where="Terminal", text=shlex.join(command)),
+            Snippet(where=_SEEN, text=shlex.join(command)),
             Snippet(where="~/.codex/config.toml", text="\n".join(lines)),
         ),
     )
@@ -244,9 +255,9 @@ def _gemini(target: Target) -> Setup:
     return Setup(
         client="gemini",
         title="Gemini CLI",
-        steps="Run the command, or put this into ~/.gemini/settings.json.",
+        steps="Put this into ~/.gemini/settings.json, or run the command.",
         snippets=(
-            Snippet(where="Terminal", text=shlex.join([*command, target.name, target.url])),
+            Snippet(where=_SEEN, text=shlex.join([*command, target.name, target.url])),
             Snippet(
                 where="~/.gemini/settings.json", text=_json({"mcpServers": {target.name: server}})
             ),
@@ -274,37 +285,40 @@ def _goose(target: Target) -> Setup:
         ("cmd", "npx"),
         ("arg", "-y"),
         ("arg", f"{target.origin}/connect.tgz"),
-        ("arg", target.url),
+        ("env", f"{_URL_VARIABLE}=The MCP URL"),
         ("id", target.name),
         ("name", target.name),
         ("description", "MCP server of a crossdock gateway"),
     ]
+    if target.second_factor:
+        ask.insert(4, ("env", f"{_VARIABLE}=The API token"))
     return Setup(
         client="goose",
         title="Goose",
-        steps="Click the link, or add a Streamable HTTP extension with the URL."
+        steps="Click the link and paste the URL when Goose asks, or add a Streamable HTTP "
+        "extension with the URL."
         + (f" Give it the header Authorization: Bearer {TOKEN_PLACE}." * target.second_factor),
         snippets=(Snippet(where="Endpoint", text=target.url),),
-        link=None
-        if target.second_factor
-        else ("Add to Goose", f"goose://extension?{urlencode(ask, quote_via=quote)}"),
+        link=("Add to Goose", f"goose://extension?{urlencode(ask, quote_via=quote)}"),
     )
 
 
 def _anything(target: Target) -> Setup:
-    words = ["npx", "-y", f"{target.origin}/connect.tgz", target.url]
-    if target.second_factor:
-        words += ["--header", f"Authorization: Bearer {TOKEN_PLACE}"]
+    bridge = _bridge(target)
+    given = [f"{name}={shlex.quote(value)}" for name, value in bridge["env"].items()]
+    words = [*given, shlex.join([bridge["command"], *bridge["args"]])]
     return Setup(
         client="other",
         title="Anything else",
         steps=(
             "A client that takes a URL takes this one (Streamable HTTP, and the older SSE too). "
-            "One that only starts programs can start this bridge; it needs Node.js 18 or newer."
+            "One that only starts programs can start this bridge; it needs Node.js 18 or newer. "
+            "The URL goes into its environment: npm writes what stands on the command line into "
+            "its logs, and everybody on the machine can read it."
         ),
         snippets=(
             Snippet(where="URL", text=target.url),
-            Snippet(where="Program", text=shlex.join(words)),
+            Snippet(where="Program, with its environment", text=" ".join(words)),
         ),
     )
 

@@ -6,10 +6,11 @@ import { Bridge, FIELD_NAME, VERSION_KEY, lines } from "./bridge.mjs";
 const VERSION = "@version@";
 const NEWEST = "2026-07-28";
 const NOT_A_URL = "that is no URL; use https://<gateway>/mcp/<token>";
-const USAGE = `usage: connect URL [--header 'Name: value']... [--check]
+const USAGE = `usage: CROSSDOCK_URL=URL connect [--header 'Name: value']... [--check]
 
 Bridges an MCP URL to stdin and stdout. Needs Node.js 18 or newer.
-  URL, --url URL   https://<gateway>/mcp/<token>; better given as CROSSDOCK_URL
+  CROSSDOCK_URL    https://<gateway>/mcp/<token>. Also taken as an argument or as
+                   --url URL, where others on the machine can read it
   --header TEXT    a further header; \${NAME} in it is read from the environment
   --check          list the tools once, and say what came
 An API token may be given as CROSSDOCK_API_TOKEN.`;
