@@ -153,6 +153,8 @@ server:create:documented-only  A server that would have no tool is refused, and 
 # public contract, admin API
 server:create:filters-checked  A filter that is empty, unknown or misspelt is refused by the name
     of its field.
+server:objects:scoped  config.objects names kinds of records, spelled as the provider does; tools of
+                       other kinds are hidden, and mappers are told.
 server:filters:both  Methods and tags must both allow a tool.
 server:hidden:like-unknown  A hidden tool answers like an unknown one.
 

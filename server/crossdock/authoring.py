@@ -78,7 +78,9 @@ class Tool(Struct, frozen=True, kw_only=True):
 
     `confirm` says when a server with `config.confirm` asks a human first: None never, () always,
     else when one of these arguments is given. `headers` are the arguments that clients of the
-    newest revision repeat as `Mcp-Param-…`: the header's name and the path to the value.
+    newest revision repeat as `Mcp-Param-…`: the header's name and the path to the value. `object`
+    is the one kind of record that the tool is for: a server whose `config.objects` lacks it does
+    not have the tool.
     """
 
     name: str
@@ -98,6 +100,7 @@ class Tool(Struct, frozen=True, kw_only=True):
     partial: str = ""
     confirm: tuple[str, ...] | None = None
     headers: tuple[tuple[str, str], ...] = ()
+    object: str = ""
 
     @property
     def key(self) -> str:
@@ -227,6 +230,11 @@ class Context(Protocol):
     @property
     def settings(self) -> Mapping[str, Any]:
         """The account's settings, defaults of adapter.toml included."""
+
+    @property
+    def objects(self) -> tuple[str, ...] | None:
+        """The kinds of records that the server may see, as the provider spells them; None: all.
+        Answer for every other kind, in every tool, as for one that does not exist."""
 
     async def send(self, request: UpstreamRequest) -> UpstreamReply:
         """Send once, never again. Raises UpstreamFailure for everything but a 2xx answer."""

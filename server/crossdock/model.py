@@ -65,10 +65,14 @@ class Account(Struct, frozen=True, kw_only=True):
 
 
 class Scope(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
-    """What a server may do: `config` of the admin API. None means no restriction."""
+    """What a server may do: `config` of the admin API. None means no restriction.
+
+    `objects` are kinds of records, as the provider spells them.
+    """
 
     methods: tuple[str, ...] | None = None
     tags: tuple[str, ...] | None = None
+    objects: tuple[str, ...] | None = None
     tool_exposure: ToolExposure = "all"
     require_api_token_auth: bool = False
     result_format: ResultFormat = "text"

@@ -84,10 +84,10 @@ async def test_the_guides_hooks_are_called(yard: tuple[Server, ClientSession, st
     assert watch.crossdock_resolve_secret("vault", "yard") is None
 
 
-PARTS = ("an expansion", "a guard", "a pager", "a question", "a scheme")
+PARTS = ("an expansion", "a guard", "a pager", "a question", "a scheme", "the kinds")
 MADE = """from crossdock.adapter import hookimpl, load_adapter
 
-from . import expansion, guard, pager, question, scheme
+from . import expansion, guard, kinds, pager, question, scheme
 
 
 @hookimpl
@@ -98,7 +98,11 @@ def crossdock_adapters():
         "gates.shut": guard.shut_gate,
     }
     yield load_adapter(
-        __name__, mappers=mappers, auth=scheme.Session(), expand=expansion.expand
+        __name__,
+        mappers=mappers,
+        auth=scheme.Session(),
+        expand=expansion.expand,
+        objects=kinds.spelled,
     )
 """
 TOML = f"""{HEAD}

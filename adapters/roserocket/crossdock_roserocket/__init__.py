@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from crossdock.adapter import Adapter, hookimpl, load_adapter
 from crossdock_roserocket import boards, events, groups, objects, sandbox, search
+from crossdock_roserocket.catalogue import spelled
 from crossdock_roserocket.typed import expand
 
 
@@ -38,5 +39,6 @@ def crossdock_adapters() -> Iterator[Adapter]:
             "user_group_members.update": groups.change_members,
         },
         expand=expand,
+        objects=spelled,
         sandbox=sandbox,
     )

@@ -117,6 +117,11 @@ def key_of(text: str, argument: str) -> str:
     )
 
 
+def spelled(text: str) -> str:
+    """Return the provider's spelling of an object key, for a server's `config.objects`."""
+    return key_of(text, "objects")
+
+
 def fields_of(key: str) -> dict[str, Field]:
     """Return the documented fields of a key; none for a key without a page."""
     found = CATALOGUE.get(key)

@@ -45,6 +45,7 @@ def _resource(key: ObjectKey) -> dict[str, Any]:
     return {
         "tags": ["logistics"],
         "singular": key.singular,
+        "object": key.key,
         "methods": {
             "list": {"http": "POST /objects/search", "paging": paging},
             "get": "GET /objects/{id}",

@@ -88,7 +88,8 @@ class Memory:
 class Line:
     """The Context of one call: the gateway's own connection, with nobody to tell of progress."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, objects: tuple[str, ...] | None = None) -> None:
+        self.objects = objects
         self._connection = connection
         self._measured = Measured()
 
@@ -127,7 +128,9 @@ class Tools:
         credentials: Mapping[str, str] | None = None,
         vault: Vault | None = None,
         locks: Locks | None = None,
+        objects: tuple[str, ...] | None = None,
     ) -> None:
+        self.objects = objects
         self.adapter = next(iter(crossdock_roserocket.crossdock_adapters()))
         (given,) = accounts(url)
         self.account = Account(
@@ -153,7 +156,7 @@ class Tools:
         raw = msgspec.Raw(msgspec.json.encode(arguments))
         call = split(binding, raw, lambda cursor, filters: page or Page())
         # These mappers ask nobody and report nothing, so that part of a Context is left out.
-        context: Any = Line(self.connection)
+        context: Any = Line(self.connection, self.objects)
         return await binding.mapper(call, context)
 
     @staticmethod

@@ -53,6 +53,7 @@ class Expansion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Expand = Callable[[Mapping[str, Any]], Iterable[Expansion]]
+SpellObject = Callable[[str], str]
 
 
 class Binding:
@@ -111,6 +112,8 @@ class Adapter:
         mappers: Mapping[str, Mapper],
         auth: Auth | None,
         expand: Expand | None,
+        *,
+        objects: SpellObject | None,
         sandbox: ModuleType | None,
     ) -> None:
         self._folder = folder
@@ -118,6 +121,7 @@ class Adapter:
         self._mappers = dict(mappers)
         self._given_auth = auth
         self._expand = expand
+        self.spell_object = objects
         self.sandbox = sandbox
         self.release = ""
         self._loaded = self._read(generation=1)
@@ -332,6 +336,7 @@ class Adapter:
             partial=self.manifest.failures.partial,
             confirm=method.confirm,
             headers=mirrored(schema, entry.source),
+            object=method.object,
         )
         return tool, schema
 
@@ -434,16 +439,22 @@ def load_adapter(
     mappers: Mapping[str, Mapper] | None = None,
     auth: Auth | None = None,
     expand: Expand | None = None,
+    objects: SpellObject | None = None,
     sandbox: ModuleType | None = None,
 ) -> Adapter:
     """Load the adapter whose adapter.toml and docs/ lie beside `module` (pass `__name__`).
 
     `mappers` maps `resource.method` to a mapper; what is not there is plain REST. `auth` replaces
     the scheme of `[auth]`. `expand` contributes tools that depend on an account's settings.
-    `sandbox` is a module with `create_app(switches)` and `accounts(base_url)`.
+    `objects` returns the provider's spelling of a kind of record, or raises InvalidArguments that
+    names the known ones; with it a server's `config.objects` may hold some of them, and mappers
+    keep to `context.objects`. `sandbox` is a module with `create_app(switches)` and
+    `accounts(base_url)`.
     Raises AdapterError with file:line. Touches no network.
     """
     origin = sys.modules[module].__file__
     if origin is None:
         raise AdapterError(f"{module}: has no file, so its adapter.toml cannot be found")
-    return Adapter(Path(origin).parent, mappers or {}, auth, expand, sandbox)
+    return Adapter(
+        Path(origin).parent, mappers or {}, auth, expand, objects=objects, sandbox=sandbox
+    )

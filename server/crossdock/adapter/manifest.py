@@ -135,6 +135,7 @@ class _Resource(_Strict, frozen=True, kw_only=True):
     tags: list[str] = []
     docs: str = ""
     singular: str = ""
+    object: str = ""
     paging: Paging | None = None
 
 
@@ -167,6 +168,7 @@ class Method(msgspec.Struct, frozen=True, kw_only=True):
     idempotent: bool
     source: str
     confirm: tuple[str, ...] | None = None
+    object: str = ""
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -329,6 +331,7 @@ def _method(
         ),
         source=source,
         confirm=_confirm(spec.confirm, effect, source),
+        object=resource.object,
     )
 
 

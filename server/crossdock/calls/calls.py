@@ -159,7 +159,8 @@ class Calls:
         outcome = "internal"
         try:
             call = split(bound.binding, arguments, self._opener(grant, tool))
-            context = CallContext(self._connection(bound.account, bound.adapter), measured, client)
+            line = self._connection(bound.account, bound.adapter)
+            context = CallContext(line, measured, client, objects=grant.scope.objects)
             if tool.confirm is not None and grant.scope.confirm == "destructive":
                 await confirmed(bound.binding, call, client)
             answer = self._answer(grant, call, await self._mapped(bound, call, context))

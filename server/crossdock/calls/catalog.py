@@ -15,7 +15,7 @@ from crossdock.adapter.load import Adapter, Binding, Toolset
 from crossdock.adapter.naming import STANDARD_METHODS
 from crossdock.authoring import Tool
 from crossdock.calls.accounts import OpenAccounts
-from crossdock.errors import AdapterError, UnknownTool
+from crossdock.errors import AdapterError, InvalidArguments, UnknownTool
 from crossdock.log import logger
 from crossdock.model import Account, Grant, Scope, Struct, ToolList, Withheld
 
@@ -97,6 +97,15 @@ class Catalog:
             for name, binding in bindings.items()
             if name not in accepted and permits(grant.scope, binding.tool)
         )
+
+    def object(self, account: Account, name: str) -> str:
+        """Return a kind of record as the provider spells it. Raises InvalidArguments."""
+        adapter = self.adapters[account.integration]
+        if adapter.spell_object is None:
+            raise InvalidArguments(
+                "", f"{adapter.manifest.title} has no kinds of records; leave it out"
+            )
+        return adapter.spell_object(name)
 
     def words(self, account: Account) -> frozenset[str]:
         """Return every word that `methods` may hold for this account."""
@@ -180,9 +189,11 @@ def unknown_word(word: str, known: Iterable[str]) -> str:
 
 
 def permits(scope: Scope, tool: Tool) -> bool:
-    """Tell whether a scope lets a tool out: methods AND tags."""
-    return _method_fits(scope.methods, tool) and (
-        scope.tags is None or not set(scope.tags).isdisjoint(tool.tags)
+    """Tell whether a scope lets a tool out: methods AND tags AND objects."""
+    return (
+        _method_fits(scope.methods, tool)
+        and (scope.tags is None or not set(scope.tags).isdisjoint(tool.tags))
+        and (scope.objects is None or not tool.object or tool.object in scope.objects)
     )
 
 

@@ -283,8 +283,14 @@ class CallContext:
     """
 
     def __init__(
-        self, connection: Connection, measured: Measured, client: Peer | None = None
+        self,
+        connection: Connection,
+        measured: Measured,
+        client: Peer | None = None,
+        *,
+        objects: tuple[str, ...] | None = None,
     ) -> None:
+        self.objects = objects
         self._connection = connection
         self._client: Peer = client or Nobody()
         self._tells = False

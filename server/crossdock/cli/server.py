@@ -26,6 +26,7 @@ _Tags = Annotated[str, Parameter(help="Comma-separated. Absent or `all`: all.")]
 _Addresses = Annotated[
     str, Parameter(help="Networks that may call, as 10.0.0.0/8,203.0.113.7. Absent or `all`: all.")
 ]
+_Objects = Annotated[str, Parameter(help="Kinds of records, as order,task. Absent or `all`: all.")]
 _Expires = Annotated[
     str, Parameter(help="A moment as 2027-01-31T00:00:00Z, a span as 30d, or `never`.")
 ]
@@ -59,6 +60,7 @@ def create(
     tool_exposure: _Exposure = None,
     result_format: _Format = None,
     confirm: _Confirm = None,
+    objects: _Objects = "",
     allowed_ips: _Addresses = "",
     accept_new_tools: _AcceptNew = None,
     config: Config = None,
@@ -73,6 +75,7 @@ def create(
     scope = _scope(
         methods=methods,
         tags=tags,
+        objects=objects,
         allowed_ips=allowed_ips,
         require_api_token_auth=require_api_token_auth,
         tool_exposure=tool_exposure,
@@ -142,6 +145,7 @@ def update(
     tool_exposure: _Exposure = None,
     result_format: _Format = None,
     confirm: _Confirm = None,
+    objects: _Objects = "",
     allowed_ips: _Addresses = "",
     accept_new_tools: _AcceptNew = None,
     config: Config = None,
@@ -156,6 +160,7 @@ def update(
     scope = _scope(
         methods=methods,
         tags=tags,
+        objects=objects,
         allowed_ips=allowed_ips,
         require_api_token_auth=require_api_token_auth,
         tool_exposure=tool_exposure,
@@ -257,10 +262,12 @@ def origin(gateway: Gateway) -> str:
     return settings.public_url.rstrip("/") or f"http://{host}:{settings.port}"
 
 
-def _scope(*, methods: str, tags: str, allowed_ips: str, **others: Any) -> dict[str, Any]:
+def _scope(
+    *, methods: str, tags: str, objects: str, allowed_ips: str, **others: Any
+) -> dict[str, Any]:
     """Return the keys of `config` that were named; None takes a filter away."""
     scope: dict[str, Any] = {key: value for key, value in others.items() if value is not None}
-    filters = {"methods": methods, "tags": tags, "allowed_ips": allowed_ips}
+    filters = {"methods": methods, "tags": tags, "objects": objects, "allowed_ips": allowed_ips}
     for key, text in filters.items():
         if text:
             scope[key] = None if text == "all" else list(words(text))

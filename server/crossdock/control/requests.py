@@ -149,7 +149,7 @@ def future(moment: datetime | None, now: datetime) -> datetime | None:
 
 def check_lists(scope: Scope, place: str = "config.") -> None:
     """Refuse empty filters, and networks that are none. Raises Rejected."""
-    for field in ("methods", "tags", "allowed_ips"):
+    for field in ("methods", "tags", "objects", "allowed_ips"):
         if getattr(scope, field) == ():
             raise invalid(f"{place}{field}", "is empty; leave it out to allow all")
     for index, text in enumerate(scope.allowed_ips or ()):

@@ -87,6 +87,7 @@ class ShownScope(Struct, frozen=True, kw_only=True):
 
     methods: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
     tags: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+    objects: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
     tool_exposure: ToolExposure
     require_api_token_auth: bool
     result_format: ResultFormat

@@ -19,7 +19,7 @@ from crossdock.control.requests import (
     invalid,
 )
 from crossdock.control.responses import ShownServer, shown_server
-from crossdock.errors import Rejected
+from crossdock.errors import InvalidArguments, Rejected
 from crossdock.model import Account, Scope, Struct
 from crossdock.store import BadCursor, StoredServer, UnknownAccount, random_id
 
@@ -44,7 +44,7 @@ class ServerVerbs(Desk):
                 scope = msgspec.structs.replace(
                     scope, require_api_token_auth=new.require_api_token_auth
                 )
-            self._check_scope(account, scope)
+            scope = self._checked_scope(account, scope)
             token = mint("mcp")
             now = self._clock()
             server = StoredServer(
@@ -225,7 +225,7 @@ class ServerVerbs(Desk):
         if scope == server.scope:
             return server
         account = self.account(server.account_id)
-        self._check_scope(account, scope)
+        scope = self._checked_scope(account, scope)
         changed = msgspec.structs.replace(server, scope=scope)
         if server.scope.accept_new_tools and not scope.accept_new_tools:
             # what it offered until now it goes on offering
@@ -236,8 +236,17 @@ class ServerVerbs(Desk):
             )
         return changed
 
-    def _check_scope(self, account: Account, scope: Scope) -> None:
+    def _checked_scope(self, account: Account, scope: Scope) -> Scope:
+        """Return the scope with objects as the provider spells them. Raises Rejected."""
         self._check_words(account, scope)
+        objects: list[str] = []
+        for index, name in enumerate(scope.objects or ()):
+            try:
+                objects.append(self._catalog.object(account, name))
+            except InvalidArguments as error:
+                raise invalid(f"config.objects[{index}]", error.why) from None
+        if objects:
+            scope = msgspec.structs.replace(scope, objects=tuple(dict.fromkeys(objects)))
         preview = self._catalog.preview(account, scope)
         if not preview.tools:
             withheld = [tool.name for tool in preview.withheld]
@@ -249,6 +258,7 @@ class ServerVerbs(Desk):
                 f"its tags are {', '.join(tags)}.",
                 {"withheld": withheld, "hidden_by_filters": preview.hidden},
             )
+        return scope
 
     def _hash(self, token: str) -> bytes:
         return hash_token(self._store.keys.ring.pepper, token)
