@@ -265,6 +265,8 @@ door:health:open  /healthz and /readyz answer without a token and show no secret
 # Model Context Protocol, security of Streamable HTTP
 door:origin:checked  A request from a foreign Origin is refused with 403.
 door:host:checked  A request for a foreign Host is refused, so a rebound name reaches nothing.
+security:hostile:answered  Every malformed thing gets one defined answer, never a 5xx, and the next
+    good request is served.
 
 # public contract, config.toml
 door:body:bounded  A request body above the limit is refused with 413, and one with an encoding

@@ -180,7 +180,7 @@ def framing() -> Iterator[Case]:
         request(
             "GET",
             "/mcp/TOKEN",
-            [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Version", "13")],
+            [("Upgrade", "websocket"), ("Connection", "Upgrade, close"), ("Sec-WebSocket-Version", "13")],
             close=False,
         ).replace(b"\r\n\r\n", b"\r\nAccept: application/json\r\n\r\n"),
         *(400, 405, 406, 426),
@@ -616,7 +616,7 @@ def protocol() -> Iterator[Case]:
             and 0 < len(params["name"]) < 1000
             and params["name"] == params["name"].strip()
         ):
-            yield case(f"call: {name}, newest", modern("tools/call", params), 400, code=PARAMS)
+            yield case(f"call: {name}, newest", modern("tools/call", params), 200, 400, code=PARAMS)
     for name, cursor in {"a string": "x", "a number": 1, "null": None, "an object": {}}.items():
         message = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"cursor": cursor}}
         yield case(f"list: cursor {name}", legacy(message), 200)
@@ -700,6 +700,7 @@ def protocol() -> Iterator[Case]:
                 "tools/call",
                 {"name": "acme_items_count", "requestState": state, "inputResponses": {}},
             ),
+            200,
             400,
             code=PARAMS,
         )
@@ -802,7 +803,7 @@ def arguments() -> Iterator[Case]:
         "%2e%2e",
         "a\u0085b",
     ):
-        yield case(f"argument: id {str(id)[:12]!r}", call(one, {"id": id}), 200)
+        yield case(f"argument: id {str(id)[:12]!r}", call(one, {"id": id}), 200, 400)
     for limit in (0, -1, 10**6, 10**40, 1.5, "1", "x", [], {}, True, 1e308, -(10**18)):
         yield case(
             f"argument: limit {str(limit)[:12]}", call("list_all_acme_items", {"limit": limit}), 200
@@ -914,7 +915,7 @@ def admin() -> Iterator[Case]:
         "expiry of the 30th of February": b'{"name":"x","expires_at":"2099-02-30T00:00:00Z"}',
         "ips nonsense": b'{"name":"x","config":{"allowed_ips":["nonsense"]}}',
         "ips empty": b'{"name":"x","config":{"allowed_ips":[]}}',
-        "deep": b'{"name":"x","config":' + b'{"a":' * 50_000 + b"1" + b"}" * 50_001,
+        "deep": b'{"name":"x","config":' + b'{"a":' * 20_000 + b"1" + b"}" * 20_001,
         "bad UTF-8": b'{"name":"\xff"}',
         "surrogate": b'{"name":"\\ud800"}',
         "exposure nonsense": b'{"name":"x","config":{"tool_exposure":"nonsense"}}',

@@ -7,10 +7,10 @@ import re
 from urllib.parse import urlsplit
 
 import pytest
-from harness.hostile import PING, Case, table
+from harness.hostile import Case, table
 from harness.running import Server
 from harness.speaking import raw_exchange
-from wire.conftest import Shared
+from harness.shared import Shared
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 CASES = table()
@@ -18,7 +18,9 @@ CASES = table()
 
 def judge(case: Case, answer: bytes, marks: dict[str, str], *, proxied: bool = False) -> list[str]:
     """Return what is wrong with an answer; nothing when it is right."""
-    wrong = [f"shows {mark}" for mark in ("TOKEN", "OWNER", "VIEWER") if marks[mark].encode() in answer]
+    wrong = [
+        f"shows {mark}" for mark in ("TOKEN", "OWNER", "VIEWER") if marks[mark].encode() in answer
+    ]
     head, _, body = answer.partition(b"\r\n\r\n")
     found = re.match(rb"HTTP/1\.[01] (\d{3})", head)
     if found is None:
@@ -43,29 +45,39 @@ def judge(case: Case, answer: bytes, marks: dict[str, str], *, proxied: bool = F
 
 @pytest.fixture
 async def marks(shared: Shared, server: Server) -> dict[str, str]:
-    return {}
-
-
-async def test_each_gets_its_one_answer(shared: Shared, server: Server) -> None:
-    viewer = await shared.running.request("POST", "/api-token", {"name": "v", "role": "viewer"})
-    marks = {
+    made = await shared.running.request("POST", "/api-token", {"name": "v", "role": "viewer"})
+    shared.running.canaries.issue(made.json["token"], "a viewer's token")
+    return {
         "TOKEN": server.token,
         "OWNER": shared.running.admin_token,
-        "VIEWER": viewer.json["token"],
+        "VIEWER": made.json["token"],
         "SERVER": server.id,
         "HOST": urlsplit(server.url).netloc,
     }
+
+
+async def ask(url: str, case: Case, marks: dict[str, str]) -> tuple[bytes, str]:
+    """Send a case; return the answer, or why there is none."""
+    try:
+        return await raw_exchange(url, case.filled(marks)), ""
+    except (TimeoutError, ConnectionError) as error:
+        return b"", "" if case.shut else f"{case.name}: {type(error).__name__}"
+
+
+@pytest.mark.requirement("security:hostile:answered")
+async def test_the_table_is_large_and_its_names_differ() -> None:
+    assert len({case.name for case in CASES}) == len(CASES) > 700
+
+
+@pytest.mark.requirement("security:hostile:answered")
+@pytest.mark.parametrize("part", range(8))
+async def test_each_gets_its_one_answer_and_the_next_is_served(
+    shared: Shared, server: Server, marks: dict[str, str], part: int
+) -> None:
     failed = []
-    for case in CASES:
-        try:
-            answer = await raw_exchange(server.url, case.filled(marks))
-        except (TimeoutError, ConnectionError) as error:
-            answer = b""
-            if not case.shut:
-                failed.append(f"{case.name}: {type(error).__name__}")
-                continue
-        failed += [f"{case.name}: {why}" for why in judge(case, answer, marks)]
-    print(len(CASES), len({c.name for c in CASES}))
-    for one in failed:
-        print("FAIL", one)
-    assert not failed
+    for case in CASES[part::8]:
+        answer, silent = await ask(server.url, case, marks)
+        shared.running.canaries.saw(answer, where=f"the answer to {case.name}")
+        failed += [silent] if silent else [f"{case.name}: {w}" for w in judge(case, answer, marks)]
+    assert failed == []
+    assert (await server.post(PING)).result == {}

@@ -31,9 +31,12 @@ async def test_every_revision_lists_tools_at_one_and_the_same_url(
 async def test_a_modern_body_is_modern_whatever_came_before_on_the_connection(
     server: Server,
 ) -> None:
-    assert (
-        await server.send("initialize", {"protocolVersion": "2025-06-18"}, revision="2025-06-18")
-    ).result
+    hello = {
+        "protocolVersion": "2025-06-18",
+        "capabilities": {},
+        "clientInfo": {"name": "t", "version": "0"},
+    }
+    assert (await server.send("initialize", hello, revision="2025-06-18")).result
     for _ in range(2):
         assert "resultType" in (await server.send("tools/list")).result
         assert "resultType" not in (await server.send("tools/list", revision="2025-03-26")).result

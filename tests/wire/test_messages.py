@@ -13,6 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
+HELLO: dict[str, Any] = {
+    "protocolVersion": "2025-11-25",
+    "capabilities": {},
+    "clientInfo": {"name": "t", "version": "0"},
+}
 DEEP = b"[" * 100_000 + b"]" * 100_000
 
 
@@ -59,7 +64,6 @@ async def test_what_is_not_json_is_a_parse_error_without_an_id(server: Server, b
         ({"jsonrpc": "2.0", "id": 5, "method": None}, 5),
         ({"jsonrpc": "2.0", "id": 5, "method": "ping", "params": []}, 5),
         ({"jsonrpc": "2.0", "id": 5, "method": "ping", "params": "x"}, 5),
-        ({"jsonrpc": "2.0", "id": 5, "method": "ping", "params": {"_meta": []}}, 5),
         ({"jsonrpc": "2.0", "id": None, "method": "ping"}, None),
         ({"jsonrpc": "2.0", "id": 1.5, "method": "ping"}, None),
         ({"jsonrpc": "2.0", "id": True, "method": "ping"}, None),
@@ -199,14 +203,18 @@ async def test_ping_is_answered_with_exactly_nothing(server: Server, revision: s
 # --- initialize and discover -----------------------------------------------------------------
 
 
+@pytest.mark.requirement("mcp:jsonrpc:errors")
+@pytest.mark.parametrize("meta", [[], "x", 7, None])
+async def test_a_meta_that_is_no_object_is_an_invalid_parameter(server: Server, meta: Any) -> None:
+    message = {"jsonrpc": "2.0", "id": 5, "method": "ping", "params": {"_meta": meta}}
+    response = await server.post(json.dumps(message).encode())
+    assert (response.status, response.error["code"], response.json["id"]) == (400, -32602, 5)
+
+
 @pytest.mark.requirement("mcp:initialize:version-echoed", "mcp:initialize:honest")
 @pytest.mark.parametrize("revision", LEGACY)
 async def test_initialize_echoes_a_served_revision(server: Server, revision: str) -> None:
-    params = {
-        "protocolVersion": revision,
-        "capabilities": {},
-        "clientInfo": {"name": "t", "version": "0"},
-    }
+    params = {**HELLO, "protocolVersion": revision}
     result = (await server.send("initialize", params, revision=revision)).result
     assert result["protocolVersion"] == revision
     assert result["capabilities"] == {"tools": {"listChanged": True}, "logging": {}}
@@ -216,19 +224,31 @@ async def test_initialize_echoes_a_served_revision(server: Server, revision: str
 
 
 @pytest.mark.requirement("mcp:initialize:version-echoed")
-@pytest.mark.parametrize("asked", ["2026-07-28", "2031-01-01", "1.0", "", None, 7])
+@pytest.mark.parametrize("asked", ["2026-07-28", "2031-01-01", "1.0", ""])
 async def test_initialize_offers_the_newest_older_revision_for_what_is_not_served(
-    server: Server, asked: Any
+    server: Server, asked: str
 ) -> None:
-    params = {} if asked is None else {"protocolVersion": asked}
+    params = {**HELLO, "protocolVersion": asked}
     result = (await server.send("initialize", params, revision="2025-11-25")).result
     assert result["protocolVersion"] == "2025-11-25"
 
 
 @pytest.mark.requirement("mcp:initialize:version-echoed")
-async def test_initialize_with_no_params_at_all_is_answered(server: Server) -> None:
-    result = (await server.send("initialize", revision="2025-11-25")).result
-    assert result["protocolVersion"] == "2025-11-25"
+@pytest.mark.parametrize("name", [*HELLO])
+@pytest.mark.parametrize("wrong", [None, 7, "MISSING", [], {"name": 1, "version": "0"}])
+async def test_initialize_names_the_parameter_that_is_missing_or_mistyped(
+    server: Server, name: str, wrong: Any
+) -> None:
+    if name == "protocolVersion" and wrong == "MISSING":
+        wrong = {}
+    if name == "capabilities" and isinstance(wrong, dict):
+        wrong = 1.5
+    params = {**HELLO, name: wrong}
+    if wrong == "MISSING":
+        del params[name]
+    error = (await server.send("initialize", params, revision="2025-11-25")).error
+    assert error["code"] == -32602
+    assert f"params.{name}" in error["message"]
 
 
 @pytest.mark.requirement("mcp:era:from-body", "mcp:initialize:version-echoed")

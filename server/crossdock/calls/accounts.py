@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from crossdock.adapter.addresses import is_name, is_public, literal, meant_by
 from crossdock.adapter.load import Adapter
 from crossdock.adapter.manifest import Manifest
 from crossdock.config import AccountSettings
@@ -17,6 +18,7 @@ from crossdock.redaction import redactor
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _TYPES: dict[str, type] = {"string": str, "boolean": bool, "integer": int, "array": list}
+_LONGEST_URL = 2_000
 log = logger(__name__)
 
 
@@ -186,8 +188,18 @@ def check_addresses(
     """
     prefix = f"{place}." if place else ""
     for name, value in settings.items():
-        if not name.endswith("_url") or not isinstance(value, str) or not value:
+        if not name.endswith("_url") or not isinstance(value, str):
             continue
+        if name == "base_url" and not value:
+            raise InvalidAccount(
+                f"{prefix}settings.{name}", "is empty; leave it out to use the provider's own"
+            )
+        if not value:
+            continue
+        if len(value) > _LONGEST_URL:
+            raise InvalidAccount(
+                f"{prefix}settings.{name}", f"is longer than {_LONGEST_URL:,} characters"
+            )
         if why := _why_not(value, allow_private):
             raise InvalidAccount(f"{prefix}settings.{name}", why)
 
@@ -204,23 +216,13 @@ def _why_not(text: str, allow_private: Sequence[Network]) -> str:
         return "must not hold a user or password; those belong into credentials"
     if url.query or url.fragment:
         return "must have no query and no fragment"
-    address = _address(host)
-    if address is None and host.rstrip(".").rpartition(".")[2][:1].isdigit():
+    address = literal(host)
+    if address is None and not is_name(host):
         return "has no valid host name"
-    if url.scheme == "https" and (address is None or address.is_global):
+    if url.scheme == "https" and (address is None or is_public(address)):
         return ""
     if address is None:
         return "" if allow_private else "must begin with https://"
-    if any(address in network for network in allow_private):
+    if any(meant_by(address) in network for network in allow_private):
         return ""
     return f"leads to {address}; list its network in [upstream] allow_private if that is meant"
-
-
-def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    if host == "localhost" or host.endswith(".localhost"):
-        host = "127.0.0.1"
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return None
-    return getattr(address, "ipv4_mapped", None) or address

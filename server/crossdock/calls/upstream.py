@@ -18,6 +18,7 @@ import aiohttp
 from yarl import URL
 
 from crossdock import __version__
+from crossdock.adapter.addresses import is_public, meant_by
 from crossdock.adapter.failures import read_failure, read_rate
 from crossdock.adapter.manifest import FailuresSpec
 from crossdock.authoring import UpstreamReply
@@ -27,7 +28,6 @@ from crossdock.redaction import redactor
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _ERROR_BYTES = 65_536
-_EMBEDDING = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
 _IDLE_SECONDS = 10  # longer-lived idle connections meet a provider that just closed them
 
 
@@ -92,7 +92,7 @@ class Upstream:
 
     def _public_socket(self, address: Any) -> socket.socket:
         host = ipaddress.ip_address(address[4][0].partition("%")[0])
-        if not _is_public(host) and not self._inside(host):
+        if not is_public(host) and not self._inside(host):
             raise PrivateAddress(f"{host} is not a public address")
         return _socket(address)
 
@@ -103,8 +103,8 @@ class Upstream:
         return _socket(address)
 
     def _inside(self, host: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-        mapped = getattr(host, "ipv4_mapped", None) or host
-        return any(mapped in network for network in self._allowed)
+        meant = meant_by(host)
+        return any(meant in network for network in self._allowed)
 
     async def send(
         self,
@@ -160,22 +160,6 @@ class Upstream:
 
 def _socket(address: Any) -> socket.socket:
     return socket.socket(family=address[0], type=address[1], proto=address[2])
-
-
-def _is_public(host: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    meant = _meant(host)
-    return meant.is_global and not meant.is_multicast
-
-
-def _meant(
-    host: ipaddress.IPv4Address | ipaddress.IPv6Address,
-) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """Return the IPv4 address that an IPv6 one leads to: mapped, 6to4, NAT64 and the like."""
-    if isinstance(host, ipaddress.IPv4Address):
-        return host
-    if any(host in network for network in _EMBEDDING):
-        return ipaddress.IPv4Address(int(host) & 0xFFFFFFFF)
-    return host.ipv4_mapped or host.sixtofour or host
 
 
 def _joined(headers: Any) -> dict[str, str]:

@@ -15,10 +15,15 @@ from crossdock.errors import Rejected
 from crossdock.model import Scope, Struct
 from crossdock.store import Role
 
-# no control characters: names are printed in terminals and told to models
+# Nothing that is not seen or that turns the text around it: C0, C1, soft hyphen, zero width, bidi,
+# line and paragraph separators, tag characters. Names are printed and told to models.
+PRINTABLE = (
+    "^[^\\x00-\\x1f\\x7f-\\x9f\\xad\\u061c\\u180e\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f"
+    "\\ufeff\\ufff9-\\ufffb\\ud800-\\udfff\U000e0000-\U000e0fff]*$"
+)
 Name = Annotated[
     str,
-    msgspec.Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$"),
+    msgspec.Meta(min_length=1, max_length=200, pattern=PRINTABLE),
 ]
 Values = Annotated[
     dict[str, Any],
@@ -122,7 +127,7 @@ def field_error(error: msgspec.ValidationError, prefix: str = "") -> Rejected:
     elif "timezone" in reason:
         reason = "has no time zone; write 2027-01-31T00:00:00Z"
     elif "regex" in reason:
-        reason = "holds a control character"
+        reason = "holds a control or invisible character"
     field = ".".join(part for part in (prefix, path) if part)
     return invalid(field or "body", reason[:1].lower() + reason[1:])
 

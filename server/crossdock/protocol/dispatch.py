@@ -232,8 +232,7 @@ class Dispatcher:
 
     async def _initialize(self, incoming: Incoming) -> Reply:
         message = incoming.message
-        requested = message.params.get("protocolVersion")
-        revision = negotiate(None if requested is None else text_of(requested))
+        revision = negotiate(message.params)
         session = self.sessions.begin(
             incoming.grant.server_id, revision, message.params.get("capabilities")
         )

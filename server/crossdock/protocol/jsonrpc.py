@@ -131,14 +131,18 @@ def _params(
         return _NOTHING, _NOTHING
     params = _object(raw, "params", id)
     meta = params.get("_meta")
-    return params, _NOTHING if meta is None else _object(meta, "params._meta", id)
+    if meta is None:
+        return params, _NOTHING
+    return params, _object(meta, "params._meta", id, INVALID_PARAMS)
 
 
-def _object(raw: msgspec.Raw, name: str, id: bytes | None) -> Mapping[str, msgspec.Raw]:
+def _object(
+    raw: msgspec.Raw, name: str, id: bytes | None, code: int = INVALID_REQUEST
+) -> Mapping[str, msgspec.Raw]:
     try:
         return _members.decode(raw)
     except (msgspec.DecodeError, RecursionError):
-        raise Unreadable(INVALID_REQUEST, f"{name} must be an object", id) from None
+        raise Unreadable(code, f"{name} must be an object", id) from None
 
 
 def text_of(raw: msgspec.Raw) -> str | None:

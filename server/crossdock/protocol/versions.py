@@ -7,7 +7,10 @@ lifecycle (2024-11-05 … 2025-11-25) and versioning (2026-07-28).
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
 
 from crossdock.authoring import LogLevel
 from crossdock.errors import ProtocolError
@@ -133,9 +136,30 @@ def classify(message: Message, headers: Headers) -> Revision:
     return revision
 
 
-def negotiate(requested: str | None) -> Revision:
-    """Answer `initialize`: the same revision if it is served, else the newest that has it."""
-    revision = REVISIONS.get(requested or "")
+class _Implementation(msgspec.Struct, frozen=True):
+    name: str
+    version: str
+
+
+_ASKED: dict[str, tuple[str, msgspec.json.Decoder[Any]]] = {
+    "protocolVersion": ("a string", msgspec.json.Decoder(str)),
+    "capabilities": ("an object", msgspec.json.Decoder(dict[str, msgspec.Raw])),
+    "clientInfo": ("an object with name and version", msgspec.json.Decoder(_Implementation)),
+}
+
+
+def negotiate(params: Mapping[str, msgspec.Raw]) -> Revision:
+    """Answer `initialize`: the same revision if it is served, else the newest that has it.
+
+    Raises ProtocolError (-32602) where one of its three parameters is missing or mistyped.
+    """
+    found: dict[str, Any] = {}
+    for name, (kind, decoder) in _ASKED.items():
+        try:
+            found[name] = decoder.decode(params.get(name, b"null"))
+        except (msgspec.DecodeError, RecursionError):
+            raise ProtocolError(INVALID_PARAMS, f"params.{name} must be {kind}") from None
+    revision = REVISIONS.get(found["protocolVersion"])
     return revision if revision is not None and not revision.modern else LATEST_LEGACY
 
 

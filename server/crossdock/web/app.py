@@ -37,6 +37,7 @@ def build(gateway: Gateway) -> web.Application:
     app[app_keys.outliving] = set()
     app[legacy_sse.streams_key] = {}
     app.on_shutdown.append(_hang_up)
+    app.on_response_prepare.append(_present)
     # The router tries paths in this order, and nearly every request is for the first.
     for path in ("/mcp/{token}", "/mcp", "/mcp/{token}/"):
         app.router.add_post(path, streamable.post)
@@ -55,6 +56,12 @@ def build(gateway: Gateway) -> web.Application:
     connect_page.add_routes(app.router)
     admin.add_routes(app.router)
     return app
+
+
+async def _present(request: web.Request, response: web.StreamResponse) -> None:
+    """Nothing of this gateway is kept by a cache unless it says so, nor names its libraries."""
+    response.headers["Server"] = "crossdock"
+    response.headers.setdefault("Cache-Control", "no-store")
 
 
 async def _hang_up(app: web.Application) -> None:

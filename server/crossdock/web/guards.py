@@ -157,6 +157,7 @@ class QuietHandler(RequestHandler):
             text='{"statusCode":%d,"error":"bad_request","message":"Not a valid HTTP request."}'
             % status,
             content_type=JSON,
+            headers={"Server": "crossdock", "Cache-Control": "no-store"},
         )
         response.force_close()
         return response

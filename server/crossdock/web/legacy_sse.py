@@ -148,13 +148,13 @@ async def _take(request: web.Request, grant: Grant, stream: LegacyStream, messag
         await stream.send(error_bytes(message.id, METHOD_NOT_FOUND, words))
         return
     if message.method == "initialize":
-        requested = message.params.get("protocolVersion")
-        stream.session = dispatcher.sessions.begin(
-            grant.server_id,
-            negotiate(None if requested is None else text_of(requested)),
-            message.params.get("capabilities"),
-            stream.session.nonce,
-        )
+        with contextlib.suppress(ProtocolError):  # the answer to the message says what is wrong
+            stream.session = dispatcher.sessions.begin(
+                grant.server_id,
+                negotiate(message.params),
+                message.params.get("capabilities"),
+                stream.session.nonce,
+            )
     incoming = Incoming(
         grant=grant,
         message=message,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -11,6 +12,8 @@ from crossdock.config import ServerSettings, networks
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+# RFC 9112 §3.2: a name or a bracketed IPv6 address, and a port; nothing else is a host.
+_HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::[0-9]{1,5})?")
 
 
 class Origins:
@@ -23,13 +26,14 @@ class Origins:
             names |= _LOOPBACK
         if self._public:
             names.add(urlsplit(self._public).hostname or "")
-        self._hosts = names
+        self._hosts = names - {""}
         self._pages = {origin.rstrip("/").lower() for origin in settings.allowed_origins}
         self._proxies = networks(settings.trusted_proxies, "config", "server.trusted_proxies")
 
     def host_fits(self, request: web.BaseRequest) -> bool:
         """Whether the Host header names this gateway."""
-        return _host(request.headers.get("Host", "")) in self._hosts
+        hosts = request.headers.getall("Host", ())
+        return len(hosts) == 1 and _host(hosts[0]) in self._hosts
 
     def page_fits(self, origin: str) -> bool:
         """Whether a browser page of this origin may speak: listed, our own, or on this machine."""
@@ -60,8 +64,10 @@ class Origins:
             return self._public
         scheme, host = request.scheme, request.headers.get("Host", "")
         if self.is_proxy(request.remote):
-            scheme = request.headers.get("X-Forwarded-Proto", scheme)
-            host = request.headers.get("X-Forwarded-Host", host)
+            told = request.headers.get("X-Forwarded-Proto", scheme).lower()
+            scheme = told if told in ("http", "https") else scheme
+            name = request.headers.get("X-Forwarded-Host", host)
+            host = name if _host(name) else host
         return f"{scheme}://{host}"
 
     def is_proxy(self, address: str | None) -> bool:
@@ -93,8 +99,6 @@ def _address(text: str | None) -> Address | None:
 
 
 def _host(text: str) -> str:
-    """Return a Host header's name without its port, in lower case."""
-    text = text.strip().lower()
-    if text.startswith("["):
-        return text[1:].partition("]")[0]
-    return text.rpartition(":")[0] if text.count(":") == 1 else text
+    """Return a Host header's name without its port, in lower case; nothing for no such thing."""
+    found = _HOST.fullmatch(text.strip().lower())
+    return "" if found is None else found[1] or found[2]

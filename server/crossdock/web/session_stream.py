@@ -27,16 +27,22 @@ async def get(request: web.Request) -> web.StreamResponse:
     if "Mcp-Session-Id" not in request.headers:
         if "MCP-Protocol-Version" in request.headers:
             raise web.HTTPMethodNotAllowed("GET", ["POST"])
+        _streams_only(request)
         return await legacy_sse.get(request)
     session = _session(request)
-    if not accepted(request.headers.get("Accept")).events:
-        raise Refused(406, "A GET answers with text/event-stream; accept it.")
+    _streams_only(request)
     streams = request.app[app_keys.dispatcher].streams
     missed = request.headers.get("Last-Event-ID")
     if missed is not None and (found := streams.find(missed, session.nonce)):
         stream, number = found
         return await Drain(request, stream, numbered=True).run(number)
     return await _standalone(request, session, behind=missed is not None)
+
+
+def _streams_only(request: web.Request) -> None:
+    """Raise 406 unless the client accepts an event stream."""
+    if not accepted(request.headers.get("Accept")).events:
+        raise Refused(406, "A GET answers with text/event-stream; accept it.")
 
 
 async def _standalone(
