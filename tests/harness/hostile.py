@@ -180,7 +180,11 @@ def framing() -> Iterator[Case]:
         request(
             "GET",
             "/mcp/TOKEN",
-            [("Upgrade", "websocket"), ("Connection", "Upgrade, close"), ("Sec-WebSocket-Version", "13")],
+            [
+                ("Upgrade", "websocket"),
+                ("Connection", "Upgrade, close"),
+                ("Sec-WebSocket-Version", "13"),
+            ],
             close=False,
         ).replace(b"\r\n\r\n", b"\r\nAccept: application/json\r\n\r\n"),
         *(400, 405, 406, 426),
@@ -259,7 +263,7 @@ def addresses() -> Iterator[Case]:
                     "POST", path, (JSON_TYPE, ("Authorization", "Bearer OWNER")), PING, host=host
                 ),
                 *(400, 421),
-                proxied=(444,),
+                proxied=(200, 401, 422),  # nginx hands on the name that it understood
                 shut=True,
             )
     yield case(
@@ -808,7 +812,7 @@ def arguments() -> Iterator[Case]:
         yield case(
             f"argument: limit {str(limit)[:12]}", call("list_all_acme_items", {"limit": limit}), 200
         )
-    for cursor in ("", "x", "A" * 10_000, 1, [], "=" * 50, "\u00e9", "AAAA" * 30):
+    for cursor in ("", "x", "B" * 10_000, 1, [], "=" * 50, "\u00e9", "AAAA" * 30):
         yield case(
             f"argument: cursor {str(cursor)[:10]!r}",
             call("list_all_acme_items", {"next_cursor": cursor}),

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from harness import shapes
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Mapping
 
     from aiohttp import ClientSession
@@ -213,10 +214,12 @@ def header_value(text: str) -> str:
     return f"=?base64?{base64.b64encode(text.encode()).decode()}?="
 
 
-async def raw_exchange(url: str, request: bytes, seconds: float = 5) -> bytes:
+async def raw_exchange(
+    url: str, request: bytes, seconds: float = 5, trust: ssl.SSLContext | None = None
+) -> bytes:
     """Send bytes that need not be HTTP to the host of `url`; return all until it closes."""
     parts = urlsplit(url)
-    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port, ssl=trust)
     try:
         writer.write(request)
         await writer.drain()

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from aiohttp_sse import EventSourceResponse, sse_response
 
-from crossdock.errors import Refused
+from crossdock.errors import ProtocolError, Refused
 from crossdock.model import Grant
 from crossdock.protocol.dispatch import Dispatcher
 from crossdock.protocol.jsonrpc import (
