@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from crossdock.access.gate import Gate
-from crossdock.access.sync import Following
+from crossdock.access.sync import Sync
 from crossdock.authoring import CallEvent
 from crossdock.calls.accounts import OpenAccounts
 from crossdock.calls.calls import Calls
@@ -16,10 +16,10 @@ from crossdock.calls.catalog import Catalog
 from crossdock.calls.cursors import Cursors
 from crossdock.calls.discovery import Discovery
 from crossdock.calls.upstream import Upstream, UpstreamLimits
-from crossdock.config import Settings, networks
+from crossdock.config import LimitSettings, Settings, networks
 from crossdock.control import Control
-from crossdock.errors import CrossdockError, StoreError
-from crossdock.log import logger
+from crossdock.errors import StoreError
+from crossdock.housekeeping import Housekeeping
 from crossdock.observe.audit import AuditLog
 from crossdock.observe.metrics import Metrics
 from crossdock.plugins import Plugins, load_plugins
@@ -31,11 +31,6 @@ from crossdock.protocol.subscriptions import Listeners
 from crossdock.redaction import redactor
 from crossdock.secrets import MasterKey, resolve_secret
 from crossdock.store import Store, utc_now
-
-_LOOK_SECONDS = 0.25  # how often another process's writes are looked for
-_TIDY_ROUNDS = 4
-_FORGET_ROUNDS = 14_400
-log = logger(__name__)
 
 
 class Gateway:
@@ -55,19 +50,8 @@ class Gateway:
         self.store = store
         self.accounts = OpenAccounts(plugins.adapters)
         self.catalog = Catalog(plugins.adapters, self.accounts)
-        self.allow_private = networks(
-            settings.upstream.allow_private, "config", "upstream.allow_private"
-        )
-        self.upstream = Upstream(
-            UpstreamLimits(
-                connect_seconds=limits.upstream_connect_seconds,
-                idle_seconds=limits.upstream_idle_seconds,
-                total_seconds=limits.upstream_total_seconds,
-                answer_bytes=limits.upstream_answer_bytes,
-                connections=limits.upstream_connections,
-            ),
-            self.allow_private,
-        )
+        private = networks(settings.upstream.allow_private, "config", "upstream.allow_private")
+        self.upstream = Upstream(_upstream_limits(limits), private)
         self.calls = Calls(
             self.catalog,
             self.upstream,
@@ -78,7 +62,45 @@ class Gateway:
         )
         self.gate = Gate(ring.pepper, clock)
         self.audit = AuditLog(store.audit.append, clock)
-        self.metrics = Metrics(
+        self.metrics = self._metrics()
+        self.tools = Discovery(self.calls)
+        self.listeners = Listeners(
+            self.tools, limits.streams_per_server, limits.streams_in_all, clock
+        )
+        self.dispatcher = self._dispatcher(clock)
+        self.sync = Sync(
+            store,
+            self.gate,
+            self.accounts,
+            adapters=plugins.adapters,
+            configured=settings.accounts,
+            told=self.listeners.changed,
+        )
+        self.control = Control(
+            store,
+            self.sync,
+            self.catalog,
+            self.accounts,
+            verify=self.calls.verify,
+            note=self.audit.note,
+            allow_private=private,
+            clock=clock,
+        )
+        self.housekeeping = Housekeeping(
+            store,
+            self.gate,
+            self.sync,
+            self.control,
+            catalog=self.catalog,
+            accounts=self.accounts,
+            listeners=self.listeners,
+            audit_kept=timedelta(days=limits.audit_days),
+            clock=clock,
+        )
+        self.draining = False
+
+    def _metrics(self) -> Metrics:
+        return Metrics(
             {
                 "crossdock_mcp_servers": ("Live MCP servers.", lambda: self.gate.live_servers),
                 "crossdock_accounts": ("Usable accounts.", lambda: len(self.accounts.all())),
@@ -89,48 +111,22 @@ class Gateway:
                 ),
             }
         )
-        self.tools = Discovery(self.calls)
-        self.listeners = Listeners(
-            self.tools, limits.streams_per_server, limits.streams_in_all, clock
+
+    def _dispatcher(self, clock: Callable[[], datetime]) -> Dispatcher:
+        limits, key = self.settings.limits, self.store.keys.ring.state_key
+        streams = StreamLimits(
+            seconds=limits.resume_seconds,
+            events=limits.resume_events,
+            bytes_in_all=limits.resume_bytes,
         )
-        self.dispatcher = Dispatcher(
+        return Dispatcher(
             self.tools,
-            Sessions(ring.state_key, clock, limits.session_seconds),
-            States(ring.state_key, clock, limits.ask_seconds),
-            Streams(
-                StreamLimits(
-                    seconds=limits.resume_seconds,
-                    events=limits.resume_events,
-                    bytes_in_all=limits.resume_bytes,
-                )
-            ),
+            Sessions(key, clock, limits.session_seconds),
+            States(key, clock, limits.ask_seconds),
+            Streams(streams),
             self.listeners,
             limits.ask_seconds,
         )
-        self.following = Following(
-            store,
-            self.gate,
-            self.accounts,
-            plugins.adapters,
-            settings.accounts,
-            self.listeners.changed,
-        )
-        self.control = Control(
-            store,
-            self.catalog,
-            self.accounts,
-            self.following.changed,
-            self.calls.verify,
-            self.audit.note,
-            self.allow_private,
-            clock,
-        )
-        self._clock = clock
-        self._watching: asyncio.Task[None] | None = None
-        self._refusals: dict[str, bool] = {}
-        self._adopted: object = None
-        self._generations: object = None
-        self.unready: list[str] = []
 
     @classmethod
     async def open(
@@ -159,7 +155,7 @@ class Gateway:
             await store.unlock(master)
             gateway = cls(settings, plugins, store, clock)
             await gateway._open_accounts(serving=serving)
-            await gateway.reload()
+            await gateway.sync.reload()
             await gateway.upstream.start()
         except BaseException:
             await store.close()
@@ -183,89 +179,42 @@ class Gateway:
         redactor.pin("admin.token", [token])
         self.gate.accept_admin(token)
 
+    def run(self) -> None:
+        """Start to follow other processes' writes, to store the call log and to tidy up."""
+        self.audit.run()
+        self.housekeeping.run()
+
+    @property
+    def unready(self) -> list[str]:
+        """Why no new work should be sent here; empty when all is well."""
+        if self.draining:
+            return ["the gateway is shutting down"]
+        return self.housekeeping.unready
+
     async def close(self) -> None:
         """Let writes finish, then close everything."""
-        if self._watching is not None:
-            self._watching.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._watching
+        self.draining = True
+        await self.housekeeping.close()
         await self.calls.drain()
         await self.upstream.close()
+        await self.sync.close()
         with contextlib.suppress(StoreError):
-            await self.settle()
+            await self.housekeeping.settle()
         await self.audit.close()
         await self.store.close()
-
-    # --- keeping up with the store -----------------------------------------------------------
-
-    def run(self) -> None:
-        """Start to follow other processes' writes and to tidy up what expired."""
-        self.audit.run()
-        self._watching = asyncio.create_task(self._watch())
-
-    async def _watch(self) -> None:
-        rounds = 0
-        while True:
-            try:
-                await self._look(rounds)
-                self.unready = []
-            except CrossdockError as error:
-                # What is in memory goes on serving; /readyz says that it may be stale.
-                if not self.unready:
-                    log.error("store.unreachable", error=str(error))
-                self.unready = [str(error)]
-            except Exception as error:
-                log.error("watch.failed", exc_info=error)
-            rounds += 1
-            await asyncio.sleep(_LOOK_SECONDS)
-
-    async def _look(self, rounds: int) -> None:
-        if self.listeners:
-            self._look_at_pages()
-        if await self.store.changes() or self.following.behind:
-            await self.reload()
-        if rounds % _TIDY_ROUNDS == 0:
-            await self.settle()
-            if gone := (await self.store.expire()).servers:
-                self.gate.expire({stub.token_hash: stub.expired_at for stub in gone})
-                self.listeners.changed()
-            await self._adopt()
-        if rounds % _FORGET_ROUNDS == 0:
-            kept = timedelta(days=self.settings.limits.audit_days)
-            await self.store.audit.forget(self._clock() - kept)
-
-    def _look_at_pages(self) -> None:
-        """Tell who listens when an adapter's documentation changed, whoever noticed it first."""
-        generations = self.catalog.refresh()
-        if generations != self._generations:
-            self._generations = generations
-            self.listeners.changed()
-
-    async def settle(self) -> None:
-        """Write down what calls left behind: when what was used, whose credentials are refused."""
-        servers, tokens = self.gate.take_used()
-        refusals, self._refusals = self._refusals, {}
-        await self.store.servers.touch(servers)
-        await self.store.api_tokens.touch(tokens)
-        for account_id, refused in refusals.items():
-            await self.control.note_refusal(account_id, refused=refused)
-
-    async def _adopt(self) -> None:
-        adapters = [(one.version, one.generation) for one in self.plugins.adapters.values()]
-        seen = (adapters, self.following.opened)
-        if seen != self._adopted:
-            await self.control.adopt_tools()
-            self._adopted = seen
 
     def _finished(self, event: CallEvent) -> None:
         self.audit.note_call(event)
         self.metrics.note_call(event)
-        refused = event.outcome == "unauthenticated"
-        answered = event.outcome == "ok" and event.upstream_requests > 0
-        if (refused or answered) and refused != self.accounts.refused(event.account_id):
-            self._refusals[event.account_id] = refused
+        self.housekeeping.note_call(event)
         self.plugins.call_finished(event)
 
-    async def reload(self) -> None:
-        """Read accounts and grants from the store; in force with the next request."""
-        await self.following.reload()
+
+def _upstream_limits(limits: LimitSettings) -> UpstreamLimits:
+    return UpstreamLimits(
+        connect_seconds=limits.upstream_connect_seconds,
+        idle_seconds=limits.upstream_idle_seconds,
+        total_seconds=limits.upstream_total_seconds,
+        answer_bytes=limits.upstream_answer_bytes,
+        connections=limits.upstream_connections,
+    )

@@ -358,7 +358,7 @@ async def test_a_call_that_the_provider_refuses_marks_the_account_and_a_good_one
     async def status_after(answer: Any) -> str:
         provider.plays(answer)
         await server.call("acme_items_count")
-        await running.gateway.settle()
+        await running.gateway.housekeeping.settle()
         shown: str = (await running.request("GET", path)).json["status"]
         return shown
 

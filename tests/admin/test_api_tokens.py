@@ -82,7 +82,7 @@ async def test_tokens_and_servers_show_when_they_were_last_used(
     clock.advance(minutes=5)
     await running.request("GET", "/api-token", token=made["token"])
     await server.tools()
-    await running.gateway.settle()
+    await running.gateway.housekeeping.settle()
     used = clock.now.isoformat().replace("+00:00", "Z")
     shown = await running.request("GET", f"/api-token/{made['id']}")
     assert shown.json["last_used_at"] == used

@@ -131,7 +131,7 @@ async def test_a_page_edited_on_the_same_version_shows_at_once_and_survives_an_u
     page.write_text(SECRETS, encoding="utf-8")
     known = [*acme.TOOLS, "list_all_acme_secrets_of_state"]
     assert await server.names() == known
-    await running.gateway.control.adopt_tools()  # what the gateway does every few seconds
+    await running.gateway.control.servers.adopt_tools()  # what the gateway does every few seconds
     upgrade(acme_folder)
     assert await server.names() == known
     assert await pending(running, server) == NEW
@@ -146,7 +146,7 @@ async def test_an_upgrade_without_new_tools_leaves_room_for_the_next_edited_page
     text = manifest.read_text(encoding="utf-8")
     manifest.write_text(text.replace("/items/count", "/items/tally"), encoding="utf-8")
     assert tuple(await server.names()) == acme.TOOLS
-    await running.gateway.control.adopt_tools()
+    await running.gateway.control.servers.adopt_tools()
     (acme_folder / "docs" / "secrets_of_state.md").write_text(SECRETS, encoding="utf-8")
     assert await server.names() == [*acme.TOOLS, "list_all_acme_secrets_of_state"]
     after = (await running.request("GET", path_of(server))).json

@@ -94,7 +94,7 @@ async def test_a_write_whose_caller_hung_up_is_in_force_soon(acme_gateway: Runni
     servers = [await acme_gateway.server(name=f"s{number}") for number in range(30)]
     for number, server in enumerate(servers):
         revoking = asyncio.create_task(
-            control.revoke_server(await control.server(server.id), _OPERATOR)
+            control.servers.revoke(await control.servers.get(server.id), _OPERATOR)
         )
         await asyncio.sleep(number * 0.0002)  # so that it is torn at another place each time
         revoking.cancel()
@@ -163,7 +163,7 @@ async def test_no_secret_lies_in_database_journal_log_or_audit_while_the_gateway
             "POST", f"/integrated-account/{account}/mcp/{server.id}/rotate", {}
         )
         running.canaries.issue(rotated.json["token"], "a rotated token")
-    await running.gateway.control.rotate_keys(_OPERATOR)
+    await running.gateway.control.keys.rotate(_OPERATOR)
     await running.gateway.audit.flush()
     journal = running.folder / "state" / "crossdock.db-wal"
     assert journal.stat().st_size > 0

@@ -21,8 +21,9 @@ LAYERS: dict[str, set[str]] = {
     "cli": {"access", "adapter", "calls", "client", "config", "control", "gateway", "log"}
     | {"plugins", "redaction", "secrets", "store", "web"},
     "web": {"access", "client", "config", "control", "gateway", "log", "plugins", "protocol"},
-    "gateway": {"access", "calls", "config", "control", "log", "observe", "plugins"}
+    "gateway": {"access", "calls", "config", "control", "housekeeping", "log", "observe", "plugins"}
     | {"protocol", "redaction", "secrets", "store"},
+    "housekeeping": {"access", "calls", "control", "log", "protocol", "store"},
     "control": {"access", "calls", "store"},
     "access": {"calls", "store"},
     "calls": {"adapter", "config", "log", "redaction"},

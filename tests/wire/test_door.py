@@ -187,14 +187,14 @@ async def test_an_expired_server_is_erased_and_explained_for_thirty_days(
     store = running.gateway.store
     clock.advance(hours=2)
     await store.expire()
-    await running.gateway.reload()
+    await running.gateway.sync.reload()
     assert (await server.post(PING)).status == 410
     assert await store.servers.get(server.id) is None
     path = f"/integrated-account/shop/mcp/{server.id}"
     assert (await running.request("GET", path)).status == 404
     clock.advance(days=31)
     await store.expire()
-    await running.gateway.reload()
+    await running.gateway.sync.reload()
     assert (await server.post(PING)).status == 403
 
 

@@ -1,33 +1,42 @@
 """Keeps what is in memory, accounts and grants, up to what the store says.
 
-A write of our own is followed by reading that one record again, a write of somebody else by reading
-everything. Both happen one after the other, so an older reading never replaces a newer one.
+Of a write of our own, what it returned is learned; after a write of somebody else all is read
+again. Both happen one after the other, so what is older never replaces what is newer.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from datetime import datetime
+from typing import Any, TypeVar
 
 from crossdock.access.gate import Access, Caller, Gate
 from crossdock.calls.accounts import OpenAccounts
+from crossdock.errors import CrossdockError
 from crossdock.model import Account, Grant
-from crossdock.store import ApiToken, Grants, Store, StoredAccount, StoredServer
+from crossdock.store import ApiToken, Grants, Store, StoredAccount, StoredServer, StoreFault
+
+T = TypeVar("T")
 
 _PAGE = 500
 
 Entries = dict[bytes, tuple[Grant, datetime | None]]
 
 
-class Following:
-    """What the store says, in memory. `told` is called whenever it changed."""
+class Sync:
+    """What the store says, in memory. `told` is called whenever it changed.
+
+    After a write whose end is not known, or a reading that failed, `behind` says that all must be
+    read again. `opened` counts the accounts that were opened.
+    """
 
     def __init__(
         self,
         store: Store,
         gate: Gate,
         accounts: OpenAccounts,
+        *,
         adapters: Collection[str],
         configured: Collection[str],
         told: Callable[[], None],
@@ -41,6 +50,7 @@ class Following:
         self._turn = asyncio.Lock()
         self._wanted = self._done = 0
         self._stored: set[str] = set()
+        self._writing: set[asyncio.Task[Any]] = set()
         self.behind = False
         self.opened = 0
 
@@ -65,38 +75,70 @@ class Following:
             self._done = until
         self._told()
 
-    async def changed(
-        self, *, account: str | None = None, server: str | None = None, token: str | None = None
-    ) -> None:
-        """Read the record that was just written, or everything; in force when this returns.
+    async def write(self, verb: Callable[[], Awaitable[T]], learn: Callable[[T], None]) -> T:
+        """Make a write of the store and learn what it returned; in force when this returns.
 
-        If that fails, or its caller is cancelled, `behind` says that all must be read again.
+        What was begun is carried out, whether or not its caller waits for it.
         """
-        if account is server is token is None:
-            await self.reload()
-            return
+        task = asyncio.create_task(self._write(verb, learn))
+        self._writing.add(task)
+        task.add_done_callback(self._written)
+        return await asyncio.shield(task)
+
+    async def _write(self, verb: Callable[[], Awaitable[T]], learn: Callable[[T], None]) -> T:
         try:
             async with self._turn:
-                if account is not None:
-                    await self._reread_account(account)
-                if server is not None:
-                    stored = await self._store.servers.get(server)
-                    self._gate.put_server(server, {} if stored is None else _entries(stored))
-                if token is not None:
-                    found = await self._store.api_tokens.get(token)
-                    self._gate.put_caller(token, None if found is None else _caller(found))
+                done = await verb()
+                learn(done)
+        except CrossdockError as error:
+            self.behind |= isinstance(error, StoreFault)
+            raise
         except BaseException:
             self.behind = True
             raise
         self._told()
+        return done
 
-    async def _reread_account(self, account_id: str) -> None:
-        stored = await self._store.accounts.get(account_id)
-        if stored is None:
-            self._stored.discard(account_id)
-            self._accounts.drop(account_id)
-        else:
-            self._take([stored])
+    def _written(self, task: asyncio.Task[Any]) -> None:
+        self._writing.discard(task)
+        if not task.cancelled():
+            task.exception()  # looked at, so that asyncio does not call it forgotten
+
+    async def close(self) -> None:
+        """Let writes end."""
+        while self._writing:
+            await asyncio.wait(self._writing)
+
+    # --- what a write returned; call these within `write` -------------------------------------
+
+    def learn_account(self, stored: StoredAccount) -> None:
+        """Use an account as it was written."""
+        self._take([stored])
+
+    def drop_account(self, account_id: str, servers: Iterable[str] = ()) -> None:
+        """Forget an account, and the MCP servers that went with it."""
+        self._stored.discard(account_id)
+        self._accounts.drop(account_id)
+        for server_id in servers:
+            self.drop_server(server_id)
+
+    def learn_server(self, stored: StoredServer) -> None:
+        """Judge by an MCP server as it was written."""
+        self._gate.put_server(stored.id, _entries(stored))
+
+    def drop_server(self, server_id: str) -> None:
+        """Forget an MCP server: its URL opens nothing any more."""
+        self._gate.put_server(server_id, {})
+
+    def learn_token(self, stored: ApiToken) -> None:
+        """Judge by an API token as it was written."""
+        self._gate.put_caller(stored.id, _caller(stored))
+
+    def drop_token(self, token_id: str) -> None:
+        """Forget an API token: it opens nothing any more."""
+        self._gate.put_caller(token_id, None)
+
+    # --- reading everything --------------------------------------------------------------------
 
     async def _reload_accounts(self) -> None:
         seen: set[str] = set()

@@ -62,7 +62,7 @@ def add(
             settings=_settings(set_, manifest),
             credentials=_credentials(credential, manifest, gateway, ask=True),
         )
-        shown = await gateway.control.create_account(new, operator())
+        shown = await gateway.control.accounts.create(new, operator())
         if json:
             print_json(shown)
         else:
@@ -82,7 +82,7 @@ def list_accounts(*, config: Config = None, json: Json = False) -> int:
     """
 
     async def work(gateway: Gateway) -> int:
-        found: list[ShownAccount] = await every(gateway.control.accounts)
+        found: list[ShownAccount] = await every(gateway.control.accounts.page)
         if json:
             print_json(found)
             return 0
@@ -104,7 +104,7 @@ def show(account_id: str, *, config: Config = None, json: Json = False) -> int:
     """
 
     async def work(gateway: Gateway) -> int:
-        _print(await gateway.control.shown_account(account_id), as_json=json)
+        _print(await gateway.control.accounts.show(account_id), as_json=json)
         return 0
 
     return with_gateway(config, work)
@@ -131,7 +131,7 @@ def update(
     from crossdock.control import AccountChange
 
     async def work(gateway: Gateway) -> int:
-        before = await gateway.control.shown_account(account_id)
+        before = await gateway.control.accounts.show(account_id)
         adapter = gateway.plugins.adapters.get(before.integration)
         manifest = adapter.manifest if adapter else None
         settings: dict[str, Any] = _settings(set_, manifest)
@@ -143,7 +143,7 @@ def update(
             settings=settings or msgspec.UNSET,
             credentials=credentials or msgspec.UNSET,
         )
-        shown = await gateway.control.change_account(account_id, change, operator())
+        shown = await gateway.control.accounts.change(account_id, change, operator())
         _print(shown, as_json=json)
         return 0
 
@@ -158,7 +158,7 @@ def test(account_id: str, *, config: Config = None, json: Json = False) -> int:
     """
 
     async def work(gateway: Gateway) -> int:
-        found = await gateway.control.verify_account(account_id, operator())
+        found = await gateway.control.accounts.verify(account_id, operator())
         if json:
             print_json(found)
         elif found.ok:
@@ -185,7 +185,7 @@ def remove(
     """
 
     async def work(gateway: Gateway) -> int:
-        await gateway.control.remove_account(account_id, operator(), cascade=cascade)
+        await gateway.control.accounts.remove(account_id, operator(), cascade=cascade)
         print(f"{account_id} is removed")
         return 0
 

@@ -127,7 +127,7 @@ async def _make_servers(
             )
             gateway.accounts.put(account)
             new = NewServer(name=f"{given['name']} (demo)")
-            issued = await gateway.control.create_server(account.id, new, actor)
+            issued = await gateway.control.servers.create(account.id, new, actor)
             servers.append(
                 {
                     "integration": sandbox.integration,

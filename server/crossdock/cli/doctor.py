@@ -175,7 +175,7 @@ def _admin_token(gateway: Gateway) -> list[Finding]:
 async def _accounts(gateway: Gateway, *, offline: bool) -> list[Finding]:
     from crossdock.cli.gateway import every
 
-    shown = await every(gateway.control.accounts)
+    shown = await every(gateway.control.accounts.page)
     if not shown:
         text = "there is none; `crossdock account add --help` tells how to make one"
         return [Finding("warn", "accounts", text)]
@@ -195,7 +195,7 @@ async def _ask(gateway: Gateway, account_id: str, integration: str) -> Finding:
     from crossdock.errors import Rejected
 
     try:
-        answer = await gateway.control.verify_account(account_id, operator())
+        answer = await gateway.control.accounts.verify(account_id, operator())
     except Rejected as error:
         return Finding("warn", account_id, str(error))
     if answer.ok:

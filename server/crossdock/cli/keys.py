@@ -25,7 +25,7 @@ def rotate(*, config: Config = None, json: Json = False) -> int:
     """
 
     async def work(gateway: Gateway) -> int:
-        done = await gateway.control.rotate_keys(operator())
+        done = await gateway.control.keys.rotate(operator())
         if json:
             print_json(done)
         else:
@@ -79,7 +79,7 @@ def rewrap(
     async def work(gateway: Gateway) -> int:
         await gateway.store.lease()  # a serving gateway would go on with the old master key
         master = MasterKey(to, gateway.settings.folder, gateway.plugins.resolve_secret)
-        count = await gateway.control.rewrap_keys(master, operator())
+        count = await gateway.control.keys.rewrap(master, operator())
         print(f'{count} keys are wrapped anew; set [secrets] key = "{to}" before the next start')
         return 0
 

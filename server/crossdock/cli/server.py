@@ -88,7 +88,7 @@ def create(
     new = convert({"name": name, "config": given, "expires_at": until}, NewServer)
 
     async def work(gateway: Gateway) -> int:
-        issued = await gateway.control.create_server(account, new, operator())
+        issued = await gateway.control.servers.create(account, new, operator())
         _print_issued(gateway, issued, as_json=json)
         return 0
 
@@ -104,10 +104,10 @@ def list_servers(account: str | None = None, *, config: Config = None, json: Jso
 
     async def work(gateway: Gateway) -> int:
         async def page(limit: int, cursor: str | None) -> tuple[Any, str | None]:
-            return await gateway.control.servers(account, limit, cursor)
+            return await gateway.control.servers.page(account, limit, cursor)
 
         stored: list[StoredServer] = await every(page)
-        found = [gateway.control.shown_server(one) for one in stored]
+        found = [gateway.control.servers.show(one) for one in stored]
         if json:
             print_json(found)
             return 0
@@ -126,7 +126,7 @@ def show(server_id: str, *, config: Config = None, json: Json = False) -> int:
     """
 
     async def work(gateway: Gateway) -> int:
-        found = gateway.control.shown_server(await gateway.control.server(server_id))
+        found = gateway.control.servers.show(await gateway.control.servers.get(server_id))
         _print(found, as_json=json)
         return 0
 
@@ -176,9 +176,9 @@ def update(
     )
 
     async def work(gateway: Gateway) -> int:
-        found = await gateway.control.server(server_id)
-        changed = await gateway.control.change_server(found, change, operator())
-        _print(gateway.control.shown_server(changed), as_json=json)
+        found = await gateway.control.servers.get(server_id)
+        changed = await gateway.control.servers.change(found, change, operator())
+        _print(gateway.control.servers.show(changed), as_json=json)
         return 0
 
     return with_gateway(config, work)
@@ -207,8 +207,8 @@ def rotate(
     how = convert({"overlap_seconds": int(length.total_seconds())}, Rotate)
 
     async def work(gateway: Gateway) -> int:
-        found = await gateway.control.server(server_id)
-        issued = await gateway.control.rotate_server(found, how, operator())
+        found = await gateway.control.servers.get(server_id)
+        issued = await gateway.control.servers.rotate(found, how, operator())
         _print_issued(gateway, issued, as_json=json)
         return 0
 
@@ -231,9 +231,9 @@ def accept_tools(
     which = AcceptTools(tools=list(tools) or None)
 
     async def work(gateway: Gateway) -> int:
-        found = await gateway.control.server(server_id)
-        changed = await gateway.control.accept_tools(found, which, operator())
-        _print(gateway.control.shown_server(changed), as_json=json)
+        found = await gateway.control.servers.get(server_id)
+        changed = await gateway.control.servers.accept_tools(found, which, operator())
+        _print(gateway.control.servers.show(changed), as_json=json)
         return 0
 
     return with_gateway(config, work)
@@ -247,8 +247,8 @@ def revoke(server_id: str, *, config: Config = None) -> int:
     """
 
     async def work(gateway: Gateway) -> int:
-        found = await gateway.control.server(server_id)
-        await gateway.control.revoke_server(found, operator())
+        found = await gateway.control.servers.get(server_id)
+        await gateway.control.servers.revoke(found, operator())
         print(f"{server_id} is revoked")
         return 0
 
@@ -278,7 +278,7 @@ def _print_issued(gateway: Gateway, issued: Issued, *, as_json: bool) -> None:
     from crossdock.control import issued_server
 
     shown = issued_server(
-        gateway.control.shown_server(issued.server), issued.token, origin(gateway)
+        gateway.control.servers.show(issued.server), issued.token, origin(gateway)
     )
     if as_json:
         print_json(shown)

@@ -45,7 +45,7 @@ def create(
     )
 
     async def work(gateway: Gateway) -> int:
-        issued = await gateway.control.create_token(new, operator())
+        issued = await gateway.control.tokens.create(new, operator())
         if json:
             print_json(issued)
         else:
@@ -64,7 +64,7 @@ def list_tokens(*, config: Config = None, json: Json = False) -> int:
     """
 
     async def work(gateway: Gateway) -> int:
-        found: list[ShownToken] = await every(gateway.control.tokens)
+        found: list[ShownToken] = await every(gateway.control.tokens.page)
         if json:
             print_json(found)
             return 0
@@ -93,7 +93,7 @@ def revoke(token_id: str, *, config: Config = None) -> int:
     """
 
     async def work(gateway: Gateway) -> int:
-        await gateway.control.revoke_token(token_id, operator())
+        await gateway.control.tokens.revoke(token_id, operator())
         print(f"{token_id} is revoked")
         return 0
 

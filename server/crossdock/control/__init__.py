@@ -1,9 +1,17 @@
-"""What operators do: accounts, servers, tokens. One implementation for admin API and CLI."""
+"""What operators do: accounts, servers, tokens, keys. One implementation for admin API and CLI."""
 
 from __future__ import annotations
 
-from crossdock.control.accounts import AccountVerbs
-from crossdock.control.keys import KeyVerbs
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+
+from crossdock.access.gate import Caller
+from crossdock.access.sync import Sync
+from crossdock.calls.accounts import Network, OpenAccounts
+from crossdock.calls.catalog import Catalog
+from crossdock.control.accounts import AccountControl
+from crossdock.control.audited import Audited
+from crossdock.control.keys import KeyControl
 from crossdock.control.requests import (
     AcceptTools,
     AccountChange,
@@ -17,8 +25,11 @@ from crossdock.control.requests import (
     invalid,
 )
 from crossdock.control.responses import issued_server, shown_server
-from crossdock.control.servers import Issued, ServerVerbs
-from crossdock.control.tokens import TokenVerbs
+from crossdock.control.servers import Issued, ServerControl
+from crossdock.control.tokens import TokenControl
+from crossdock.errors import Rejected
+from crossdock.model import Account
+from crossdock.store import AuditEntry, Store
 
 __all__ = [
     "AcceptTools",
@@ -38,5 +49,54 @@ __all__ = [
 ]
 
 
-class Control(AccountVerbs, ServerVerbs, TokenVerbs, KeyVerbs):
-    """The verbs of the control plane, on the store, with the door kept up to date."""
+class Control:
+    """The control plane: an object for each kind of record, on the store.
+
+    What a verb wrote is in force when it returns. `verify` makes an adapter's verification call,
+    `note` takes a line of the audit log.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        sync: Sync,
+        catalog: Catalog,
+        accounts: OpenAccounts,
+        *,
+        verify: Callable[[Account], Awaitable[None]],
+        note: Callable[[AuditEntry], None],
+        allow_private: Sequence[Network],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._audited = Audited(note, clock)
+        self.accounts = AccountControl(
+            store.accounts,
+            sync,
+            catalog,
+            accounts,
+            self._audited,
+            verify=verify,
+            allow_private=allow_private,
+        )
+        self.servers = ServerControl(
+            store.servers,
+            sync,
+            catalog,
+            self.accounts,
+            self._audited,
+            pepper=store.keys.ring.pepper,
+            clock=clock,
+        )
+        self.tokens = TokenControl(
+            store.api_tokens, sync, self._audited, pepper=store.keys.ring.pepper, clock=clock
+        )
+        self.keys = KeyControl(store, self._audited)
+
+    def refuse_role(self, actor: Caller, action: str, role: str) -> None:
+        """Refuse a verb to somebody whose role does not allow it. Raises Rejected (403)."""
+        with self._audited(actor, action):
+            raise Rejected(
+                403,
+                "forbidden",
+                f"This needs the role {role}; the token has the role {actor.role}.",
+            )

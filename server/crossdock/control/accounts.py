@@ -5,15 +5,31 @@ Those of config.toml are shown and tried like the others, and changed only there
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from crossdock.access.gate import Caller
-from crossdock.calls.accounts import InvalidAccount, check_account, check_addresses, check_tools
-from crossdock.control.audited import Desk, can_be_id, missing
-from crossdock.control.requests import AccountChange, NewAccount, invalid
+from crossdock.access.sync import Sync
+from crossdock.calls.accounts import (
+    InvalidAccount,
+    Network,
+    OpenAccounts,
+    check_account,
+    check_addresses,
+    check_tools,
+)
+from crossdock.calls.catalog import Catalog, unknown_word
+from crossdock.control.audited import Audited
+from crossdock.control.requests import (
+    AccountChange,
+    NewAccount,
+    can_be_id,
+    check_lists,
+    invalid,
+    missing,
+)
 from crossdock.control.responses import (
     ShownAccount,
     ShownVerification,
@@ -23,8 +39,8 @@ from crossdock.control.responses import (
     shown_tool,
 )
 from crossdock.errors import CrossdockError, Rejected
-from crossdock.model import Scope, Secret
-from crossdock.store import AccountInUse, BadCursor, StoredAccount
+from crossdock.model import Account, Scope, Secret
+from crossdock.store import AccountInUse, AccountRows, BadCursor, StoredAccount
 
 if TYPE_CHECKING:
     from crossdock.adapter.load import Adapter
@@ -32,30 +48,50 @@ if TYPE_CHECKING:
 _IN_CONFIG = "config-"  # a list cursor that still stands in the accounts of config.toml
 
 
-class AccountVerbs(Desk):
+class AccountControl:
     """What operators do with integrated accounts."""
 
-    async def create_account(self, new: NewAccount, actor: Caller) -> ShownAccount:
+    def __init__(
+        self,
+        rows: AccountRows,
+        sync: Sync,
+        catalog: Catalog,
+        accounts: OpenAccounts,
+        audited: Audited,
+        *,
+        verify: Callable[[Account], Awaitable[None]],
+        allow_private: Sequence[Network],
+    ) -> None:
+        self._rows = rows
+        self._sync = sync
+        self._catalog = catalog
+        self._accounts = accounts
+        self._audited = audited
+        self._verify = verify
+        self._allow_private = tuple(allow_private)
+
+    async def create(self, new: NewAccount, actor: Caller) -> ShownAccount:
         """Store an account. Raises Rejected (422) naming the field that its adapter refuses."""
-        with self._audited(actor, "account.create") as line:
+        with self._audited(actor, "account.create") as verb:
             adapter = self._catalog.adapters.get(new.integration)
             if adapter is None:
                 known = ", ".join(sorted(self._catalog.adapters)) or "none"
                 raise invalid("integration", f"is not installed; installed: {known}")
             self._check(adapter, new.settings, new.credentials)
-            stored = await self._store.accounts.add(
-                integration=new.integration,
-                name=new.name,
-                settings=new.settings,
-                credentials={field: Secret(value) for field, value in new.credentials.items()},
+            credentials = {field: Secret(value) for field, value in new.credentials.items()}
+            stored = await self._sync.write(
+                lambda: self._rows.add(
+                    integration=new.integration,
+                    name=new.name,
+                    settings=new.settings,
+                    credentials=credentials,
+                ),
+                self._sync.learn_account,
             )
-            line.account_id = stored.id
-            await self._changed(account=stored.id)
+            verb.account_id = stored.id
         return self._shown(stored)
 
-    async def accounts(
-        self, limit: int, cursor: str | None
-    ) -> tuple[list[ShownAccount], str | None]:
+    async def page(self, limit: int, cursor: str | None) -> tuple[list[ShownAccount], str | None]:
         """Return a page of accounts: those of config.toml by id, then the stored, newest first."""
         shown: list[ShownAccount] = []
         configured = self._configured()
@@ -66,43 +102,43 @@ class AccountVerbs(Desk):
                 return shown, f"{_IN_CONFIG}{start + limit}"
             cursor = None
         try:
-            page = await self._store.accounts.list(limit=limit - len(shown), cursor=cursor)
+            page = await self._rows.list(limit=limit - len(shown), cursor=cursor)
         except BadCursor as error:
             raise invalid("cursor", str(error)) from None
         return [*shown, *(self._shown(stored) for stored in page.items)], page.next_cursor
 
-    async def shown_account(self, account_id: str) -> ShownAccount:
+    async def show(self, account_id: str) -> ShownAccount:
         """Return one account. Raises Rejected (404)."""
         if account_id in self._configured():
             return self._shown_configured(account_id)
         return self._shown(await self._stored(account_id))
 
-    async def change_account(
-        self, account_id: str, change: AccountChange, actor: Caller
-    ) -> ShownAccount:
+    async def change(self, account_id: str, change: AccountChange, actor: Caller) -> ShownAccount:
         """Merge a change into an account. Raises Rejected, and then nothing is changed."""
-        with self._audited(actor, "account.change") as line:
+        with self._audited(actor, "account.change") as verb:
             self._refuse_configured(account_id)
-            line.account_id = (await self._stored(account_id)).id
+            verb.account_id = (await self._stored(account_id)).id
 
             def merged(now: StoredAccount) -> StoredAccount:
                 return self._merged(now, change)
 
-            stored = await self._store.accounts.update(account_id, merged)
-            await self._changed(account=account_id)
+            stored = await self._written(account_id, merged)
             if stored is None:
                 raise missing("integrated account", account_id)
             if change.settings is not msgspec.UNSET or change.credentials is not msgspec.UNSET:
                 self._accounts.note_refusal(account_id, refused=False)
         return self._shown(stored)
 
-    async def remove_account(self, account_id: str, actor: Caller, *, cascade: bool) -> None:
+    async def remove(self, account_id: str, actor: Caller, *, cascade: bool) -> None:
         """Delete an account. Raises Rejected (409) while servers live, unless `cascade`."""
-        with self._audited(actor, "account.remove") as line:
+        with self._audited(actor, "account.remove") as verb:
             self._refuse_configured(account_id)
-            line.account_id = (await self._stored(account_id)).id
+            verb.account_id = (await self._stored(account_id)).id
             try:
-                gone = await self._store.accounts.remove(account_id, cascade=cascade)
+                gone = await self._sync.write(
+                    lambda: self._rows.remove(account_id, cascade=cascade),
+                    lambda gone: self._sync.drop_account(account_id, gone or ()),
+                )
             except AccountInUse as error:
                 raise Rejected(
                     409,
@@ -110,17 +146,14 @@ class AccountVerbs(Desk):
                     f"{error}. Revoke them first, or delete the account with cascade.",
                     {"servers": list(error.servers)},
                 ) from None
-            await self._changed(account=account_id)
-            for server_id in gone or ():
-                await self._changed(server=server_id)
             if gone is None:
                 raise missing("integrated account", account_id)
 
-    async def verify_account(self, account_id: str, actor: Caller) -> ShownVerification:
+    async def verify(self, account_id: str, actor: Caller) -> ShownVerification:
         """Make the adapter's verification call, and keep in mind how it ended."""
-        with self._audited(actor, "account.test") as line:
-            account = self.account(account_id)
-            line.account_id = account.id
+        with self._audited(actor, "account.test") as verb:
+            account = self.usable(account_id)
+            verb.account_id = account.id
             if self._catalog.adapters[account.integration].manifest.verify is None:
                 raise Rejected(
                     409,
@@ -137,10 +170,10 @@ class AccountVerbs(Desk):
             await self.note_refusal(account_id, refused=False)
         return ShownVerification(ok=True)
 
-    def preview_tools(self, account_id: str, scope: Scope) -> ToolPreview:
+    def preview(self, account_id: str, scope: Scope) -> ToolPreview:
         """Return the tools that a server with these filters would have."""
-        account = self.account(account_id)
-        self._check_words(account, scope, place="")
+        account = self.usable(account_id)
+        self.check_filters(account, scope, place="")
         preview = self._catalog.preview(account, scope)
         return ToolPreview(
             result=[shown_tool(tool) for tool in preview.tools],
@@ -154,10 +187,51 @@ class AccountVerbs(Desk):
             return
         if account_id not in self._configured():
             status = "needs_reauth" if refused else "active"
-            await self._store.accounts.update(
-                account_id, lambda now: msgspec.structs.replace(now, status=status)
-            )
+            await self._written(account_id, lambda now: msgspec.structs.replace(now, status=status))
         self._accounts.note_refusal(account_id, refused)
+
+    async def _written(
+        self, account_id: str, change: Callable[[StoredAccount], StoredAccount]
+    ) -> StoredAccount | None:
+        """Change a stored account; in force when this returns. None if there is none."""
+
+        def learn(stored: StoredAccount | None) -> None:
+            if stored is None:
+                self._sync.drop_account(account_id)
+            else:
+                self._sync.learn_account(stored)
+
+        return await self._sync.write(lambda: self._rows.update(account_id, change), learn)
+
+    # --- accounts in use ---------------------------------------------------------------------
+
+    def find(self, account_id: str) -> Account | None:
+        """Return an account that can be used, or None."""
+        return self._accounts.find(account_id)
+
+    def usable(self, account_id: str) -> Account:
+        """Return an account that can be used. Raises Rejected: 404, or 409 with the reason."""
+        account = self._accounts.find(account_id)
+        if account is not None:
+            return account
+        problem = self._accounts.problem(account_id)
+        if problem is None:
+            raise missing("integrated account", account_id)
+        raise Rejected(
+            409, "account_unusable", f"The account {account_id!r} cannot be used: {problem}."
+        )
+
+    def known(self, account_id: str) -> bool:
+        """Whether there is such an account, usable or not."""
+        return self.find(account_id) is not None or self._accounts.problem(account_id) is not None
+
+    def check_filters(self, account: Account, scope: Scope, place: str = "config.") -> None:
+        """Refuse filters that are empty or misspelt. Raises Rejected (422)."""
+        check_lists(scope, place)
+        words = self._catalog.words(account)
+        for index, word in enumerate(scope.methods or ()):
+            if word not in words:
+                raise invalid(f"{place}methods[{index}]", unknown_word(word, words))
 
     # --- checks ------------------------------------------------------------------------------
 
@@ -217,7 +291,7 @@ class AccountVerbs(Desk):
             )
 
     async def _stored(self, account_id: str) -> StoredAccount:
-        found = await self._store.accounts.get(account_id) if can_be_id(account_id) else None
+        found = await self._rows.get(account_id) if can_be_id(account_id) else None
         if found is None:
             raise missing("integrated account", account_id)
         return found

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from crossdock.control.audited import Desk
-
 if TYPE_CHECKING:
     from crossdock.access.gate import Caller
+    from crossdock.control.audited import Audited
     from crossdock.secrets import MasterKey
-    from crossdock.store import Rotation
+    from crossdock.store import Rotation, Store
 
 
-class KeyVerbs(Desk):
+class KeyControl:
     """What whoever holds the master key does with the key ring."""
 
-    async def rotate_keys(self, actor: Caller) -> Rotation:
+    def __init__(self, store: Store, audited: Audited) -> None:
+        self._store = store
+        self._audited = audited
+
+    async def rotate(self, actor: Caller) -> Rotation:
         """Seal every credential with a new data key; an interrupted rotation is gone on with."""
-        with self._audited(actor, "keys.rotate") as line:
+        with self._audited(actor, "keys.rotate") as verb:
             done = await self._store.rotate_keys()
-            line.target = done.key_id
+            verb.target = done.key_id
         return done
 
-    async def rewrap_keys(self, master: MasterKey, actor: Caller) -> int:
+    async def rewrap(self, master: MasterKey, actor: Caller) -> int:
         """Wrap all keys by another master key; only that one opens the store from then on."""
         with self._audited(actor, "keys.rewrap"):
             return await self._store.keys.rewrap(master)

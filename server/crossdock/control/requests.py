@@ -6,6 +6,7 @@ One set of Structs for the admin API, the CLI and the OpenAPI document.
 from __future__ import annotations
 
 import ipaddress
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -46,6 +47,7 @@ CredentialChanges = Annotated[
 Moment = Annotated[
     datetime, msgspec.Meta(description="A moment in the future, with its zone.", tz=True)
 ]
+_ID = re.compile(r"[A-Za-z0-9_.-]{1,200}")
 LONGEST_OVERLAP = 7 * 24 * 3600
 
 
@@ -135,6 +137,17 @@ def field_error(error: msgspec.ValidationError, prefix: str = "") -> Rejected:
 def invalid(field: str, why: str) -> Rejected:
     """Return the 422 that names a field."""
     return Rejected(422, "invalid_field", f"{field}: {why}", {"field": field})
+
+
+def can_be_id(text: str) -> bool:
+    """Whether a record could have this id; everything else need not be looked for."""
+    return _ID.fullmatch(text) is not None
+
+
+def missing(what: str, id: str) -> Rejected:
+    """Return the 404; an id that nothing can have is not repeated: it may be a secret."""
+    named = f" {id!r}" if can_be_id(id) and not id.startswith(("cdm_", "cda_")) else " of this id"
+    return Rejected(404, "not_found", f"There is no {what}{named}.")
 
 
 def future(moment: datetime | None, now: datetime) -> datetime | None:

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
 
 import msgspec
 
 from crossdock.access.gate import Caller
+from crossdock.access.sync import Sync
 from crossdock.access.tokens import hash_token, mint
-from crossdock.control.audited import Desk, can_be_id, missing
+from crossdock.calls.catalog import Catalog
+from crossdock.control.accounts import AccountControl
+from crossdock.control.audited import Audited
 from crossdock.control.requests import (
     AcceptTools,
     NewServer,
     Rotate,
     ServerChange,
+    can_be_id,
     convert,
     future,
     invalid,
+    missing,
 )
 from crossdock.control.responses import ShownServer, shown_server
 from crossdock.errors import InvalidArguments, Rejected
 from crossdock.model import Account, Scope, Struct
-from crossdock.store import BadCursor, StoredServer, UnknownAccount, random_id
+from crossdock.store import BadCursor, ServerRows, StoredServer, UnknownAccount, random_id
 
 
 class Issued(Struct, frozen=True, kw_only=True):
@@ -31,14 +38,33 @@ class Issued(Struct, frozen=True, kw_only=True):
     token: str
 
 
-class ServerVerbs(Desk):
+class ServerControl:
     """What operators do with MCP servers."""
 
-    async def create_server(self, account_id: str, new: NewServer, actor: Caller) -> Issued:
+    def __init__(
+        self,
+        rows: ServerRows,
+        sync: Sync,
+        catalog: Catalog,
+        accounts: AccountControl,
+        audited: Audited,
+        *,
+        pepper: bytes,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._rows = rows
+        self._sync = sync
+        self._catalog = catalog
+        self._accounts = accounts
+        self._audited = audited
+        self._pepper = pepper
+        self._clock = clock
+
+    async def create(self, account_id: str, new: NewServer, actor: Caller) -> Issued:
         """Make an MCP server. Raises Rejected: 404, 422, or 400 when no tool would survive."""
-        with self._audited(actor, "server.create") as line:
-            account = self.account(account_id)
-            line.account_id = account.id
+        with self._audited(actor, "server.create") as verb:
+            account = self._accounts.usable(account_id)
+            verb.account_id = account.id
             scope = new.config
             if new.require_api_token_auth is not None:
                 scope = msgspec.structs.replace(
@@ -60,39 +86,41 @@ class ServerVerbs(Desk):
                 accepted_tools=self._catalog.documented(account),
                 accepted_version=self._catalog.adapters[account.integration].version,
             )
-            line.server_id = server.id
+            verb.server_id = server.id
+            stored = account.source == "store"
             try:
-                await self._store.servers.add(server, stored_account=account.source == "store")
+                await self._sync.write(
+                    lambda: self._rows.add(server, stored_account=stored), self._sync.learn_server
+                )
             except UnknownAccount:
                 raise missing("integrated account", account_id) from None
-            await self._changed(server=server.id)
         return Issued(server=server, token=token)
 
-    async def servers(
+    async def page(
         self, account_id: str | None, limit: int, cursor: str | None
     ) -> tuple[tuple[StoredServer, ...], str | None]:
         """Return a page of servers, of one account or all, newest first."""
-        if account_id is not None and not self._knows_account(account_id):
+        if account_id is not None and not self._accounts.known(account_id):
             raise missing("integrated account", account_id)
         try:
-            page = await self._store.servers.list(account_id=account_id, limit=limit, cursor=cursor)
+            page = await self._rows.list(account_id=account_id, limit=limit, cursor=cursor)
         except BadCursor as error:
             raise invalid("cursor", str(error)) from None
         return page.items, page.next_cursor
 
-    async def server(self, server_id: str, account_id: str | None = None) -> StoredServer:
+    async def get(self, server_id: str, account_id: str | None = None) -> StoredServer:
         """Return one server. Raises Rejected (404)."""
-        found = await self._store.servers.get(server_id) if can_be_id(server_id) else None
+        found = await self._rows.get(server_id) if can_be_id(server_id) else None
         if found is None or (account_id is not None and found.account_id != account_id):
             raise missing("MCP server", server_id)
         return found
 
-    async def change_server(
+    async def change(
         self, server: StoredServer, change: ServerChange, actor: Caller
     ) -> StoredServer:
         """Merge a change into a server. Raises Rejected, and then nothing is changed."""
-        with self._audited(actor, "server.change") as line:
-            line.account_id, line.server_id = server.account_id, server.id
+        with self._audited(actor, "server.change") as verb:
+            verb.account_id, verb.server_id = server.account_id, server.id
             expires_at = change.expires_at
             if expires_at is not msgspec.UNSET:
                 expires_at = future(expires_at, self._clock())
@@ -105,37 +133,48 @@ class ServerVerbs(Desk):
                     expires_at=now.expires_at if expires_at is msgspec.UNSET else expires_at,
                 )
 
-            changed = await self._store.servers.update(server.id, merged)
-            await self._changed(server=server.id)
-            if changed is None:
-                raise missing("MCP server", server.id)
-        return changed
+            return await self._written(server.id, lambda: self._rows.update(server.id, merged))
 
-    async def rotate_server(self, server: StoredServer, how: Rotate, actor: Caller) -> Issued:
+    async def rotate(self, server: StoredServer, how: Rotate, actor: Caller) -> Issued:
         """Give a server a new URL; the old one stays good for the overlap."""
-        with self._audited(actor, "server.rotate") as line:
-            line.account_id, line.server_id = server.account_id, server.id
+        with self._audited(actor, "server.rotate") as verb:
+            verb.account_id, verb.server_id = server.account_id, server.id
             token = mint("mcp")
-            rotated = await self._store.servers.rotate(
-                server.id, self._hash(token), overlap=timedelta(seconds=how.overlap_seconds)
+            hashed, overlap = self._hash(token), timedelta(seconds=how.overlap_seconds)
+            rotated = await self._written(
+                server.id, lambda: self._rows.rotate(server.id, hashed, overlap=overlap)
             )
-            await self._changed(server=server.id)
-            if rotated is None:
-                raise missing("MCP server", server.id)
         return Issued(server=rotated, token=token)
 
-    async def revoke_server(self, server: StoredServer, actor: Caller) -> None:
+    async def revoke(self, server: StoredServer, actor: Caller) -> None:
         """Delete a server; its URL stops working with the next request."""
-        with self._audited(actor, "server.revoke") as line:
-            line.account_id, line.server_id = server.account_id, server.id
-            removed = await self._store.servers.remove(server.id)
-            await self._changed(server=server.id)
+        with self._audited(actor, "server.revoke") as verb:
+            verb.account_id, verb.server_id = server.account_id, server.id
+            removed = await self._sync.write(
+                lambda: self._rows.remove(server.id), lambda _: self._sync.drop_server(server.id)
+            )
             if not removed:
                 raise missing("MCP server", server.id)
 
+    async def _written(
+        self, server_id: str, verb: Callable[[], Awaitable[StoredServer | None]]
+    ) -> StoredServer:
+        """Make a write that is in force when this returns. Raises Rejected (404)."""
+
+        def learn(stored: StoredServer | None) -> None:
+            if stored is None:
+                self._sync.drop_server(server_id)
+            else:
+                self._sync.learn_server(stored)
+
+        written = await self._sync.write(verb, learn)
+        if written is None:
+            raise missing("MCP server", server_id)
+        return written
+
     # --- tools that came with an upgrade -----------------------------------------------------
 
-    def shown_server(self, server: StoredServer) -> ShownServer:
+    def show(self, server: StoredServer) -> ShownServer:
         """Return a server as it is shown, with the tools that wait to be accepted."""
         account = self._accounts.find(server.account_id)
         pending = () if account is None else self._catalog.pending(account, server.grant())
@@ -145,9 +184,9 @@ class ServerVerbs(Desk):
         self, server: StoredServer, which: AcceptTools, actor: Caller
     ) -> StoredServer:
         """Let a server offer tools that came with an upgrade of its adapter."""
-        with self._audited(actor, "server.accept_tools") as line:
-            line.account_id, line.server_id = server.account_id, server.id
-            account = self.account(server.account_id)
+        with self._audited(actor, "server.accept_tools") as verb:
+            verb.account_id, verb.server_id = server.account_id, server.id
+            account = self._accounts.usable(server.account_id)
             documented = self._catalog.documented(account)
             version = self._catalog.adapters[account.integration].version
             for index, name in enumerate(which.tools or ()):
@@ -163,11 +202,7 @@ class ServerVerbs(Desk):
                     accepted_version=version if which.tools is None else now.accepted_version,
                 )
 
-            changed = await self._store.servers.update(server.id, accepted)
-            await self._changed(server=server.id)
-            if changed is None:
-                raise missing("MCP server", server.id)
-        return changed
+            return await self._written(server.id, lambda: self._rows.update(server.id, accepted))
 
     async def adopt_tools(self) -> None:
         """Write down what servers may offer: whatever was there before an upgrade is accepted.
@@ -176,23 +211,24 @@ class ServerVerbs(Desk):
         work. And a server that an upgrade brought nothing new knows the new version from then on.
         """
         cursor: str | None = None
-        adopted = False
         while True:
-            page = await self._store.servers.list(limit=500, cursor=cursor)
+            page = await self._rows.list(limit=500, cursor=cursor)
             for server in page.items:
                 account = self._accounts.find(server.account_id)
                 if account is not None and self._adopting(server, account) != server:
-                    await self._store.servers.update(
-                        server.id,
-                        lambda now, account=account: self._adopting(now, account),  # type: ignore[misc]
-                        by_hand=False,
-                    )
-                    adopted = True
+                    await self._adopt(server.id, account)
             cursor = page.next_cursor
             if cursor is None:
-                break
-        if adopted:
-            await self._changed()
+                return
+
+    async def _adopt(self, server_id: str, account: Account) -> None:
+        def adopting(now: StoredServer) -> StoredServer:
+            return self._adopting(now, account)
+
+        with suppress(Rejected):  # it was revoked meanwhile
+            await self._written(
+                server_id, lambda: self._rows.update(server_id, adopting, by_hand=False)
+            )
 
     def _adopting(self, server: StoredServer, account: Account) -> StoredServer:
         if server.accepted_tools is None:
@@ -224,7 +260,7 @@ class ServerVerbs(Desk):
     def _rescoped(self, server: StoredServer, scope: Scope) -> StoredServer:
         if scope == server.scope:
             return server
-        account = self.account(server.account_id)
+        account = self._accounts.usable(server.account_id)
         scope = self._checked_scope(account, scope)
         changed = msgspec.structs.replace(server, scope=scope)
         if server.scope.accept_new_tools and not scope.accept_new_tools:
@@ -238,7 +274,7 @@ class ServerVerbs(Desk):
 
     def _checked_scope(self, account: Account, scope: Scope) -> Scope:
         """Return the scope with objects as the provider spells them. Raises Rejected."""
-        self._check_words(account, scope)
+        self._accounts.check_filters(account, scope)
         objects: list[str] = []
         for index, name in enumerate(scope.objects or ()):
             try:
@@ -261,4 +297,4 @@ class ServerVerbs(Desk):
         return scope
 
     def _hash(self, token: str) -> bytes:
-        return hash_token(self._store.keys.ring.pepper, token)
+        return hash_token(self._pepper, token)

@@ -17,8 +17,8 @@ from sqlalchemy import Connection, select
 
 from crossdock.secrets import KeyRing, MasterKey, random_id
 from crossdock.store import version
-from crossdock.store.accounts import Accounts
-from crossdock.store.audit import Audit
+from crossdock.store.accounts import AccountRows
+from crossdock.store.audit import AuditRows
 from crossdock.store.database import Database, connect
 from crossdock.store.keys import Keys
 from crossdock.store.lease import FileLease, PostgresLease
@@ -32,7 +32,7 @@ from crossdock.store.records import (
     Expired,
     Grants,
     KeyInfo,
-    Listing,
+    RecordPage,
     Role,
     Rotation,
     ServerStub,
@@ -42,22 +42,25 @@ from crossdock.store.records import (
     UnknownAccount,
 )
 from crossdock.store.renewed import RenewedCredentials
-from crossdock.store.servers import Servers, all_servers, all_stubs
-from crossdock.store.tokens import ApiTokens, all_tokens
+from crossdock.store.servers import ServerRows, all_servers, all_stubs
+from crossdock.store.tokens import ApiTokenRows, all_tokens
 
 __all__ = [
     "AccountInUse",
+    "AccountRows",
     "AccountStatus",
     "ApiToken",
+    "ApiTokenRows",
     "AuditEntry",
     "AuditFilter",
     "BadCursor",
     "Expired",
     "Grants",
     "KeyInfo",
-    "Listing",
+    "RecordPage",
     "Role",
     "Rotation",
+    "ServerRows",
     "ServerStub",
     "Store",
     "StoreFault",
@@ -83,11 +86,11 @@ class Store:
         self._lease: FileLease | PostgresLease | None = None
         self.where = database.where
         self.keys = Keys(database, clock)
-        self.accounts = Accounts(database, self.keys, clock)
-        self.servers = Servers(database, clock)
-        self.api_tokens = ApiTokens(database)
+        self.accounts = AccountRows(database, self.keys, clock)
+        self.servers = ServerRows(database, clock)
+        self.api_tokens = ApiTokenRows(database)
         self.renewed = RenewedCredentials(database, self.keys, clock)
-        self.audit = Audit(database)
+        self.audit = AuditRows(database)
 
     @classmethod
     async def open(
@@ -163,7 +166,7 @@ class Store:
         await self._database.read(lambda connection: connection.execute(select(1)))
 
     async def expire(self, now: datetime | None = None) -> Expired:
-        """Turn expired servers into stubs and forget old stubs. See `Servers.expire`."""
+        """Turn expired servers into stubs and forget old stubs. See `ServerRows.expire`."""
         return await self.servers.expire(now)
 
     async def rotate_keys(self) -> Rotation:

@@ -15,14 +15,14 @@ from crossdock.store import servers, tables
 from crossdock.store.database import Database
 from crossdock.store.keys import Keys, names_key
 from crossdock.store.listing import Place, listing, newest_first
-from crossdock.store.records import AccountInUse, Listing, StoredAccount
+from crossdock.store.records import AccountInUse, RecordPage, StoredAccount
 
 _ROWS = tables.accounts
 
 Change = Callable[[StoredAccount], StoredAccount]
 
 
-class Accounts:
+class AccountRows:
     """Integrated accounts: rows in, opened accounts out."""
 
     def __init__(self, database: Database, keys: Keys, clock: Callable[[], datetime]) -> None:
@@ -63,14 +63,14 @@ class Accounts:
 
     async def list(
         self, *, limit: int = 100, cursor: str | None = None, integration: str | None = None
-    ) -> Listing[StoredAccount]:
+    ) -> RecordPage[StoredAccount]:
         """Return accounts, newest first."""
         query = select(_ROWS)
         if integration is not None:
             query = query.where(_ROWS.c.integration == integration)
         query = newest_first(query, _ROWS.c.created_at, _ROWS.c.id, limit=limit, cursor=cursor)
 
-        def work(connection: Connection) -> Listing[StoredAccount]:
+        def work(connection: Connection) -> RecordPage[StoredAccount]:
             rows = connection.execute(query).all()
             return listing(rows, limit, _place, lambda row: self._opened(connection, row))
 

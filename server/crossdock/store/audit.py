@@ -11,14 +11,14 @@ from sqlalchemy import Row, Select, delete, insert, select
 from crossdock.store import tables
 from crossdock.store.database import Database
 from crossdock.store.listing import decode_cursor, listing
-from crossdock.store.records import AuditEntry, AuditFilter, Listing
+from crossdock.store.records import AuditEntry, AuditFilter, RecordPage
 
 _ROWS = tables.audit
 _EQUAL = ("kind", "actor", "action", "account_id", "server_id", "outcome", "request_id")
 _EVERYTHING = AuditFilter()
 
 
-class Audit:
+class AuditRows:
     """Who did what to which account, server and token, and how it ended."""
 
     def __init__(self, database: Database) -> None:
@@ -35,7 +35,7 @@ class Audit:
 
     async def list(
         self, which: AuditFilter = _EVERYTHING, *, limit: int = 100, cursor: str | None = None
-    ) -> Listing[AuditEntry]:
+    ) -> RecordPage[AuditEntry]:
         """Return lines, newest first."""
         query = _filtered(select(_ROWS), which)
         if cursor is not None:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 from sqlalchemy import Column, Row, Select, tuple_
 
-from crossdock.store.records import BadCursor, Listing
+from crossdock.store.records import BadCursor, RecordPage
 
 T = TypeVar("T")
 
@@ -57,8 +57,8 @@ def newest_first(
 
 def listing(
     rows: Sequence[Row[Any]], limit: int, place: Callable[[T], Any], build: Callable[[Row[Any]], T]
-) -> Listing[T]:
+) -> RecordPage[T]:
     """Turn the rows of a cut query into a page."""
     items = tuple(build(row) for row in rows[:limit])
     more = encode_cursor(place(items[-1])) if len(rows) > limit else None
-    return Listing(items=items, next_cursor=more)
+    return RecordPage(items=items, next_cursor=more)

@@ -50,7 +50,7 @@ class BadCursor(StoreError):
     """A list cursor that this list did not give out."""
 
 
-class Listing(Struct, Generic[T], frozen=True):
+class RecordPage(Struct, Generic[T], frozen=True):
     """One page of a list; `next_cursor` is None at its end."""
 
     items: tuple[T, ...]

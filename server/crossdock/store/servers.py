@@ -15,7 +15,7 @@ from crossdock.store.database import Database
 from crossdock.store.listing import Place, listing, newest_first
 from crossdock.store.records import (
     Expired,
-    Listing,
+    RecordPage,
     ServerStub,
     StoredServer,
     StoreFault,
@@ -30,16 +30,16 @@ _STUBS = tables.server_stubs
 Change = Callable[[StoredServer], StoredServer]
 
 
-class Servers:
+class ServerRows:
     """MCP servers: rows in, records out. Token text never comes here, only its hash."""
 
     def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
         self._database = database
         self._clock = clock
 
-    async def add(self, server: StoredServer, *, stored_account: bool = False) -> None:
-        """Store a new server. `stored_account` says that its account is one of the store; then
-        UnknownAccount is raised if that was removed meanwhile."""
+    async def add(self, server: StoredServer, *, stored_account: bool = False) -> StoredServer:
+        """Store a new server and return it. `stored_account` says that its account is one of the
+        store; then UnknownAccount is raised if that was removed meanwhile."""
 
         def work(connection: Connection) -> None:
             account = tables.accounts.c.id
@@ -49,6 +49,7 @@ class Servers:
             connection.execute(insert(_ROWS).values(id=server.id, **_values(server)))
 
         await self._database.write(work)
+        return server
 
     async def get(self, server_id: str) -> StoredServer | None:
         """Return one server, None if there is none of this id."""
@@ -56,7 +57,7 @@ class Servers:
 
     async def list(
         self, *, account_id: str | None = None, limit: int = 100, cursor: str | None = None
-    ) -> Listing[StoredServer]:
+    ) -> RecordPage[StoredServer]:
         """Return servers, of one account or all, newest first."""
         query = select(_ROWS)
         if account_id is not None:
@@ -176,7 +177,7 @@ def ids_of_account(connection: Connection, account_id: str) -> tuple[str, ...]:
 
 
 def expire(connection: Connection, now: datetime) -> Expired:
-    """Do what `Servers.expire` says."""
+    """Do what `ServerRows.expire` says."""
     rows = connection.execute(select(_ROWS).where(_ROWS.c.expires_at <= now)).all()
     stubs = [stub for row in rows for stub in _stubs(row) if stub.expired_at > now - STUBS_KEPT]
     if stubs:

@@ -11,22 +11,23 @@ from sqlalchemy import Connection, Row, delete, insert, select
 from crossdock.store import tables
 from crossdock.store.database import Database
 from crossdock.store.listing import Place, listing, newest_first
-from crossdock.store.records import ApiToken, Listing
+from crossdock.store.records import ApiToken, RecordPage
 from crossdock.store.servers import touch
 
 _ROWS = tables.api_tokens
 
 
-class ApiTokens:
+class ApiTokenRows:
     """API tokens: rows in, records out. An expired one stays listed until it is removed."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add(self, token: ApiToken) -> None:
-        """Store a new API token."""
+    async def add(self, token: ApiToken) -> ApiToken:
+        """Store a new API token and return it."""
         values = {name: getattr(token, name) for name in token.__struct_fields__}
         await self._database.write(lambda c: c.execute(insert(_ROWS).values(**values)))
+        return token
 
     async def get(self, token_id: str) -> ApiToken | None:
         """Return one API token, None if there is none of this id."""
@@ -34,7 +35,7 @@ class ApiTokens:
         row = await self._database.read(lambda c: c.execute(query).one_or_none())
         return None if row is None else _token(row)
 
-    async def list(self, *, limit: int = 100, cursor: str | None = None) -> Listing[ApiToken]:
+    async def list(self, *, limit: int = 100, cursor: str | None = None) -> RecordPage[ApiToken]:
         """Return API tokens, newest first."""
         query = newest_first(
             select(_ROWS), _ROWS.c.created_at, _ROWS.c.id, limit=limit, cursor=cursor

@@ -58,7 +58,7 @@ class WebRunner:
 
     async def close(self) -> None:
         """Stop accepting, let running calls end, close the gateway."""
-        self._gateway.unready = ["the gateway is shutting down"]
+        self._gateway.draining = True
         await self._runner.cleanup()
         await self._gateway.close()
         log.info("gateway.stopped")

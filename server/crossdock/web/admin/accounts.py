@@ -12,23 +12,23 @@ _ALL, _ONE = "/integrated-account", "/integrated-account/{id}"
 
 async def create(asked: Asked) -> ShownAccount:
     """Store an account."""
-    return await asked.control.create_account(asked.body, asked.caller)
+    return await asked.control.accounts.create(asked.body, asked.caller)
 
 
 async def listed(asked: Asked) -> Listed[ShownAccount]:
     """List accounts."""
-    result, following = await asked.control.accounts(*asked.page())
+    result, following = await asked.control.accounts.page(*asked.page())
     return Listed(result=result, next_cursor=following)
 
 
 async def show(asked: Asked) -> ShownAccount:
     """Show one account."""
-    return await asked.control.shown_account(asked.id)
+    return await asked.control.accounts.show(asked.id)
 
 
 async def change(asked: Asked) -> ShownAccount:
     """Merge a change into an account."""
-    return await asked.control.change_account(asked.id, asked.body, asked.caller)
+    return await asked.control.accounts.change(asked.id, asked.body, asked.caller)
 
 
 async def remove(asked: Asked) -> None:
@@ -36,19 +36,19 @@ async def remove(asked: Asked) -> None:
     word = asked.request.query.get("cascade", "false")
     if word not in ("true", "false"):
         raise invalid("cascade", "must be true or false")
-    await asked.control.remove_account(asked.id, asked.caller, cascade=word == "true")
+    await asked.control.accounts.remove(asked.id, asked.caller, cascade=word == "true")
 
 
 async def verify(asked: Asked) -> ShownVerification:
     """Make the adapter's verification call."""
-    return await asked.control.verify_account(asked.id, asked.caller)
+    return await asked.control.accounts.verify(asked.id, asked.caller)
 
 
 async def tools(asked: Asked) -> ToolPreview:
     """Preview tools under filters."""
     query = asked.request.query
     scope = Scope(methods=_words(query.get("methods")), tags=_words(query.get("tags")))
-    return asked.control.preview_tools(asked.id, scope)
+    return asked.control.accounts.preview(asked.id, scope)
 
 
 def _words(text: str | None) -> tuple[str, ...] | None:

@@ -25,52 +25,52 @@ _ONE = tuple(f"{prefix}/{{server_id}}" for prefix in _PREFIXES)
 
 async def create(asked: Asked) -> IssuedServer:
     """Make an MCP server."""
-    return _issued(asked, await asked.control.create_server(asked.id, asked.body, asked.caller))
+    return _issued(asked, await asked.control.servers.create(asked.id, asked.body, asked.caller))
 
 
 async def listed(asked: Asked) -> Listed[ShownServer]:
     """List an account's servers."""
-    servers, following = await asked.control.servers(asked.id, *asked.page())
-    shown = [asked.control.shown_server(server) for server in servers]
+    servers, following = await asked.control.servers.page(asked.id, *asked.page())
+    shown = [asked.control.servers.show(server) for server in servers]
     return Listed(result=shown, next_cursor=following)
 
 
 async def show(asked: Asked) -> ShownServer:
     """Show one server."""
-    return asked.control.shown_server(await _server(asked))
+    return asked.control.servers.show(await _server(asked))
 
 
 async def change(asked: Asked) -> ShownServer:
     """Merge a change into a server."""
     server = await _server(asked)
-    changed = await asked.control.change_server(server, asked.body, asked.caller)
-    return asked.control.shown_server(changed)
+    changed = await asked.control.servers.change(server, asked.body, asked.caller)
+    return asked.control.servers.show(changed)
 
 
 async def rotate(asked: Asked) -> IssuedServer:
     """Give a server a new URL."""
     server = await _server(asked)
-    return _issued(asked, await asked.control.rotate_server(server, asked.body, asked.caller))
+    return _issued(asked, await asked.control.servers.rotate(server, asked.body, asked.caller))
 
 
 async def accept(asked: Asked) -> ShownServer:
     """Accept pending tools."""
     server = await _server(asked)
-    accepted = await asked.control.accept_tools(server, asked.body, asked.caller)
-    return asked.control.shown_server(accepted)
+    accepted = await asked.control.servers.accept_tools(server, asked.body, asked.caller)
+    return asked.control.servers.show(accepted)
 
 
 async def revoke(asked: Asked) -> None:
     """Delete a server."""
-    await asked.control.revoke_server(await _server(asked), asked.caller)
+    await asked.control.servers.revoke(await _server(asked), asked.caller)
 
 
 async def _server(asked: Asked) -> StoredServer:
-    return await asked.control.server(asked.server_id, asked.id)
+    return await asked.control.servers.get(asked.server_id, asked.id)
 
 
 def _issued(asked: Asked, issued: Issued) -> IssuedServer:
-    return issued_server(asked.control.shown_server(issued.server), issued.token, asked.origin)
+    return issued_server(asked.control.servers.show(issued.server), issued.token, asked.origin)
 
 
 ROUTES = (

@@ -11,23 +11,23 @@ _ALL, _ONE = "/api-token", "/api-token/{id}"
 
 async def create(asked: Asked) -> IssuedToken:
     """Make an API token."""
-    return await asked.control.create_token(asked.body, asked.caller)
+    return await asked.control.tokens.create(asked.body, asked.caller)
 
 
 async def listed(asked: Asked) -> Listed[ShownToken]:
     """List API tokens."""
-    result, following = await asked.control.tokens(*asked.page())
+    result, following = await asked.control.tokens.page(*asked.page())
     return Listed(result=result, next_cursor=following)
 
 
 async def show(asked: Asked) -> ShownToken:
     """Show one API token."""
-    return await asked.control.token(asked.id)
+    return await asked.control.tokens.show(asked.id)
 
 
 async def revoke(asked: Asked) -> None:
     """Delete an API token."""
-    await asked.control.revoke_token(asked.id, asked.caller)
+    await asked.control.tokens.revoke(asked.id, asked.caller)
 
 
 ROUTES = (

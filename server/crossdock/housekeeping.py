@@ -1,0 +1,144 @@
+"""What runs beside the calls: following the store, expiry, and what calls left behind.
+
+Nothing here is on the way of a call; what cannot be done now is done in a later round.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from crossdock.access.gate import Gate
+from crossdock.access.sync import Sync
+from crossdock.authoring import CallEvent
+from crossdock.calls.accounts import OpenAccounts
+from crossdock.calls.catalog import Catalog
+from crossdock.control import Control
+from crossdock.errors import CrossdockError
+from crossdock.log import logger
+from crossdock.model import Struct
+from crossdock.protocol.subscriptions import Listeners
+from crossdock.store import Store
+
+log = logger(__name__)
+
+
+class Periods(Struct, frozen=True, kw_only=True):
+    """How long a round takes, and after how many rounds expiry and old call logs are seen to."""
+
+    seconds: float = 0.25
+    tidy_rounds: int = 4
+    forget_rounds: int = 14_400
+
+
+class Housekeeping:
+    """Rounds of one process. `run` starts them, `close` ends them.
+
+    `unready` says why what is in memory may be stale; empty while the store answers.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        gate: Gate,
+        sync: Sync,
+        control: Control,
+        *,
+        catalog: Catalog,
+        accounts: OpenAccounts,
+        listeners: Listeners,
+        audit_kept: timedelta,
+        clock: Callable[[], datetime],
+        periods: Periods = Periods(),  # noqa: B008 - frozen
+    ) -> None:
+        self._store = store
+        self._gate = gate
+        self._sync = sync
+        self._control = control
+        self._catalog = catalog
+        self._accounts = accounts
+        self._listeners = listeners
+        self._audit_kept = audit_kept
+        self._clock = clock
+        self._periods = periods
+        self._running: asyncio.Task[None] | None = None
+        self._refusals: dict[str, bool] = {}
+        self._adopted: object = None
+        self._generations: object = None
+        self.unready: list[str] = []
+
+    def run(self) -> None:
+        """Start the rounds."""
+        self._running = asyncio.create_task(self._run())
+
+    async def close(self) -> None:
+        """End the rounds."""
+        if self._running is not None:
+            self._running.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._running
+
+    def note_call(self, event: CallEvent) -> None:
+        """Keep in mind whether the provider took the account's credentials."""
+        refused = event.outcome == "unauthenticated"
+        answered = event.outcome == "ok" and event.upstream_requests > 0
+        if (refused or answered) and refused != self._accounts.refused(event.account_id):
+            self._refusals[event.account_id] = refused
+
+    async def settle(self) -> None:
+        """Write down what calls left behind: when what was used, whose credentials are refused."""
+        servers, tokens = self._gate.take_used()
+        refusals, self._refusals = self._refusals, {}
+        await self._store.servers.touch(servers)
+        await self._store.api_tokens.touch(tokens)
+        for account_id, refused in refusals.items():
+            await self._control.accounts.note_refusal(account_id, refused=refused)
+
+    async def _run(self) -> None:
+        rounds = 0
+        while True:
+            try:
+                await self._round(rounds)
+                self.unready = []
+            except CrossdockError as error:
+                # What is in memory goes on serving; /readyz says that it may be stale.
+                if not self.unready:
+                    log.error("store.unreachable", error=str(error))
+                self.unready = [str(error)]
+            except Exception as error:
+                log.error("housekeeping.failed", exc_info=error)
+            rounds += 1
+            await asyncio.sleep(self._periods.seconds)
+
+    async def _round(self, number: int) -> None:
+        if self._listeners:
+            self._look_at_pages()
+        if await self._store.changes() or self._sync.behind:
+            await self._sync.reload()
+        if number % self._periods.tidy_rounds == 0:
+            await self.settle()
+            await self._expire()
+            await self._adopt_tools()
+        if number % self._periods.forget_rounds == 0:
+            await self._store.audit.forget(self._clock() - self._audit_kept)
+
+    def _look_at_pages(self) -> None:
+        """Tell who listens when an adapter's documentation changed, whoever noticed it first."""
+        generations = self._catalog.refresh()
+        if generations != self._generations:
+            self._generations = generations
+            self._listeners.changed()
+
+    async def _expire(self) -> None:
+        if gone := (await self._store.expire()).servers:
+            self._gate.expire({stub.token_hash: stub.expired_at for stub in gone})
+            self._listeners.changed()
+
+    async def _adopt_tools(self) -> None:
+        adapters = [(one.version, one.generation) for one in self._catalog.adapters.values()]
+        seen = (adapters, self._sync.opened)
+        if seen != self._adopted:
+            await self._control.servers.adopt_tools()
+            self._adopted = seen
