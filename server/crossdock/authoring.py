@@ -25,7 +25,8 @@ class Argument(Struct, frozen=True, kw_only=True):
     `name` is the provider's spelling, `key` the model's. `style="comma"` joins an array into one
     query value. `free` marks values that people make up: any visible character or blank passes.
     `match` names record fields (`a.b`, arrays are walked) that must hold a query value, so that
-    records of a provider that ignored the filter are dropped.
+    records of a provider that ignored the filter are dropped. `hint` follows a refusal of the
+    value, and a provider's answer that it knows no such id: where to go instead.
     """
 
     key: str
@@ -36,6 +37,7 @@ class Argument(Struct, frozen=True, kw_only=True):
     style: Literal["", "comma"] = ""
     free: bool = False
     match: tuple[str, ...] = ()
+    hint: str = ""
 
 
 class Endpoint(Struct, frozen=True, kw_only=True):

@@ -30,10 +30,18 @@ async def list_orders(call: Call, context: Context) -> Outcome:
     try:
         return await rest(call, cast("Context", _Listing(context)))
     except UpstreamFailure as failure:
+        if failure.kind in ("forbidden", "upstream_rejected") and _number_alone(call):
+            failure.args = (
+                f"{failure} Malomo finds a number only together with customer_email: give both.",
+            )
         if failure.kind != "not_found":
             raise
         note = f"Malomo found no such order: {failure}"
         return Outcome(data=[], rate=failure.rate, notes=(note,))
+
+
+def _number_alone(call: Call) -> bool:
+    return "number" in call.query and "customer_email" not in call.query
 
 
 class _Listing:

@@ -16,7 +16,7 @@ from crossdock.adapter import (
     WriteNotVerified,
     WriteOutcomeUnknown,
 )
-from crossdock_malomo import shipments
+from crossdock_malomo import orders, updates
 
 UPDATE = "update_a_malomo_order_by_id"
 ORDER = "89123"
@@ -88,15 +88,20 @@ async def test_an_update_without_shipments_sends_them_all(
     await provider.switch(omitted_shipments_are_dropped=dropped)
     await update(tools, email="new@example.com", meta={"a": 1})
     assert provider.pairs() == {STORED}
-    body = {"email": "new@example.com", "meta": {"a": 1}, "shipments": [USPS]}
+    meta = {"shopify_order": {"order_id": "5000000000003"}, "a": 1}
+    body = {"email": "new@example.com", "meta": meta, "shipments": [USPS]}
     assert await provider.written() == [body]
 
 
 @pytest.mark.requirement("malomo:shipments:empty")
 async def test_an_empty_list_removes_nothing(provider: Any, tools: Any) -> None:
-    await update(tools, shipments=[], remove_shipments=[])
+    outcome = await update(tools, shipments=[], remove_shipments=[])
     assert provider.pairs() == {STORED}
-    assert await provider.written() == [{"shipments": [USPS]}]
+    assert await provider.written() == []
+    assert "nothing was written" in outcome.notes[0]
+    await update(tools, shipments=[], email="new@example.com")
+    assert provider.pairs() == {STORED}
+    assert await provider.written() == [{"email": "new@example.com", "shipments": [USPS]}]
 
 
 async def test_only_the_pair_of_a_stored_shipment_is_sent_back_as_it_is_spelled(
@@ -136,6 +141,15 @@ async def test_a_customer_of_null_is_left_out(provider: Any, tools: Any) -> None
     outcome = await update(tools, customer=None)
     assert record(outcome)["customer"] == before
     assert await provider.written() == []
+
+
+async def test_a_customer_is_detached_by_an_argument_that_says_so(
+    provider: Any, tools: Any
+) -> None:
+    outcome = await update(tools, detach_customer=True)
+    assert record(outcome)["customer"] is None
+    assert await provider.written() == [{"customer": None, "shipments": [USPS]}]
+    assert any(note.startswith("Removed customer; it was {") for note in outcome.notes)
 
 
 async def test_an_update_of_nothing_writes_nothing(provider: Any, tools: Any) -> None:
@@ -233,7 +247,7 @@ async def test_if_the_read_fails_nothing_is_written(
 async def test_if_the_second_read_fails_nothing_is_written(
     provider: Any, tools: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shipments, "FRESH_SECONDS", -1.0)
+    monkeypatch.setattr(orders, "FRESH_SECONDS", -1.0)
     await provider.switch(faults=[{"kind": "error", **READS, "skip": 1}])
     with pytest.raises(UpstreamFailure):
         await update(tools, shipments=[FEDEX])
@@ -295,7 +309,7 @@ async def test_an_id_as_a_number_is_the_same_id(provider: Any, tools: Any) -> No
 async def test_a_read_that_grew_old_is_made_again(
     provider: Any, tools: Any, monkeypatch: pytest.MonkeyPatch, seconds: float, reads: int
 ) -> None:
-    monkeypatch.setattr(shipments, "FRESH_SECONDS", 0.2)
+    monkeypatch.setattr(orders, "FRESH_SECONDS", 0.2)
     slow = {"kind": "slow", "seconds": seconds, "times": 1, **READS}
     await provider.switch(faults=[slow])
     await update(tools, shipments=[FEDEX])
@@ -305,7 +319,7 @@ async def test_a_read_that_grew_old_is_made_again(
 async def test_what_another_writer_added_before_the_last_read_is_kept(
     provider: Any, tools: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shipments, "FRESH_SECONDS", -1.0)
+    monkeypatch.setattr(orders, "FRESH_SECONDS", -1.0)
     await provider.switch(interferences=[other_writer()])
     outcome = await update(tools, shipments=[FEDEX])
     assert await verbs(provider) == ["GET", "GET", "PUT", "GET"]
@@ -316,7 +330,7 @@ async def test_what_another_writer_added_before_the_last_read_is_kept(
 async def test_what_another_writer_removed_is_not_brought_back(
     provider: Any, tools: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shipments, "FRESH_SECONDS", -1.0)
+    monkeypatch.setattr(orders, "FRESH_SECONDS", -1.0)
     await provider.switch(interferences=[other_writer(action="remove", **USPS)])
     outcome = await update(tools, shipments=[FEDEX])
     assert provider.pairs() == {ADDED}
@@ -326,7 +340,7 @@ async def test_what_another_writer_removed_is_not_brought_back(
 async def test_a_removal_that_another_writer_made_first_is_refused_at_the_last_read(
     provider: Any, tools: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shipments, "FRESH_SECONDS", -1.0)
+    monkeypatch.setattr(orders, "FRESH_SECONDS", -1.0)
     await provider.switch(interferences=[other_writer(action="remove", **USPS)])
     with pytest.raises(InvalidArguments):
         await update(tools, remove_shipments=[USPS])
@@ -385,7 +399,7 @@ async def test_ids_in_another_case_share_the_lock(provider: Any, tools: Any) -> 
 async def test_a_write_that_shows_late_is_waited_for(
     provider: Any, tools: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shipments, "READ_BACK_PAUSES", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(updates, "READ_BACK_PAUSES", (0.0, 0.0, 0.0))
     await provider.switch(stale_reads=2)
     outcome = await update(tools, shipments=[FEDEX])
     assert shown(outcome) == {STORED, ADDED}
@@ -393,16 +407,16 @@ async def test_a_write_that_shows_late_is_waited_for(
 
 
 def test_reading_back_takes_place_at_once_and_after_half_and_two_seconds() -> None:
-    pauses = shipments.READ_BACK_PAUSES
+    pauses = updates.READ_BACK_PAUSES
     assert [sum(pauses[: n + 1]) for n in range(3)] == [0.0, 0.5, 2.0]
-    assert shipments.FRESH_SECONDS == 1.0
+    assert orders.FRESH_SECONDS == 1.0
 
 
 @pytest.mark.requirement("malomo:shipments:verified")
 async def test_a_write_that_never_shows_is_not_verified(
     provider: Any, tools: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shipments, "READ_BACK_PAUSES", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(updates, "READ_BACK_PAUSES", (0.0, 0.0, 0.0))
     await provider.switch(faults=[{"kind": "lie", **WRITES}])
     with pytest.raises(WriteNotVerified, match="get_single_malomo_order_by_id") as caught:
         await update(tools, shipments=[FEDEX], email="new@example.com")
@@ -414,11 +428,13 @@ async def test_a_write_that_never_shows_is_not_verified(
     assert await verbs(provider) == ["GET", "PUT", "GET", "GET", "GET"]
 
 
-@pytest.mark.parametrize("given", [{"email": "new@example.com"}, {"meta": {"a": [1]}}])
+@pytest.mark.parametrize(
+    "given", [{"email": "new@example.com"}, {"meta": {"a": [1]}}, {"detach_customer": True}]
+)
 async def test_a_field_that_does_not_take_is_not_verified(
     provider: Any, tools: Any, monkeypatch: pytest.MonkeyPatch, given: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr(shipments, "READ_BACK_PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(updates, "READ_BACK_PAUSES", (0.0, 0.0))
     await provider.switch(faults=[{"kind": "lie", **WRITES}])
     with pytest.raises(WriteNotVerified):
         await update(tools, **given)
@@ -427,7 +443,7 @@ async def test_a_field_that_does_not_take_is_not_verified(
 async def test_a_removal_that_does_not_take_is_not_verified(
     provider: Any, tools: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shipments, "READ_BACK_PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(updates, "READ_BACK_PAUSES", (0.0, 0.0))
     await provider.switch(faults=[{"kind": "lie", **WRITES}])
     with pytest.raises(WriteNotVerified):
         await update(tools, remove_shipments=[USPS])
@@ -466,7 +482,10 @@ async def test_malomos_own_spelling_of_a_field_is_no_failure(provider: Any, tool
     outcome = await update(
         tools, email=" Dana@Example.com ", customer={"email": "DANA@example.com"}
     )
-    assert outcome.notes == ("Kept 1 stored shipment.",)
+    assert outcome.notes == (
+        "Kept 1 stored shipment.",
+        "Already as given: email, customer.email.",
+    )
 
 
 async def test_an_accepted_write_that_cannot_be_read_back_is_not_verified(
@@ -523,7 +542,7 @@ async def test_a_lost_answer_is_settled_by_reading(
 async def test_a_write_that_was_not_carried_out_stays_unknown_and_is_not_repeated(
     provider: Any, tools: Any, monkeypatch: pytest.MonkeyPatch, fault: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr(shipments, "READ_BACK_PAUSES", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(updates, "READ_BACK_PAUSES", (0.0, 0.0, 0.0))
     await provider.switch(faults=[{**fault, **WRITES}])
     with pytest.raises(WriteOutcomeUnknown, match="get_single_malomo_order_by_id") as caught:
         await update(tools, shipments=[FEDEX])
@@ -537,7 +556,7 @@ async def test_a_write_that_was_not_carried_out_stays_unknown_and_is_not_repeate
 async def test_a_lost_write_is_not_proved_by_the_same_addition_and_anothers(
     provider: Any, tools: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shipments, "READ_BACK_PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(updates, "READ_BACK_PAUSES", (0.0, 0.0))
     await provider.switch(
         faults=[{"kind": "drop", **WRITES}],
         interferences=[other_writer("read"), other_writer("read", **FEDEX)],
@@ -550,7 +569,7 @@ async def test_a_lost_write_is_not_proved_by_the_same_addition_and_anothers(
 async def test_half_a_write_stays_unknown(
     provider: Any, tools: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shipments, "READ_BACK_PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(updates, "READ_BACK_PAUSES", (0.0, 0.0))
     await provider.switch(
         faults=[{"kind": "drop", **WRITES}], interferences=[other_writer("read", **FEDEX)]
     )

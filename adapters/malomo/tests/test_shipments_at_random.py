@@ -13,7 +13,7 @@ from crossdock.adapter import (
     WriteNotVerified,
     WriteOutcomeUnknown,
 )
-from crossdock_malomo import shipments
+from crossdock_malomo import orders, updates
 
 ORDER = "89123"
 STEPS = 60
@@ -56,7 +56,7 @@ def folded(pairs: Pairs) -> Pairs:
 async def test_no_history_loses_a_shipment_that_nobody_named(
     provider: Any, tools: Any, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
-    monkeypatch.setattr(shipments, "READ_BACK_PAUSES", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(updates, "READ_BACK_PAUSES", (0.0, 0.0, 0.0))
     chance = random.Random(seed)
     for step in range(STEPS):
         before = folded(provider.pairs())
@@ -71,7 +71,7 @@ async def test_no_history_loses_a_shipment_that_nobody_named(
         if chance.random() < 0.3:
             arguments["email"] = f"{seed}.{step}@example.com"
         fault = chance.choice(FAULTS)
-        monkeypatch.setattr(shipments, "FRESH_SECONDS", chance.choice((1.0, -1.0)))
+        monkeypatch.setattr(orders, "FRESH_SECONDS", chance.choice((1.0, -1.0)))
         other = ("dhl_express", f"OTHER{step}")
         late = {"order_id": ORDER, "carrier": other[0], "tracking_code": other[1], "after": "write"}
         comes = chance.random() < 0.2

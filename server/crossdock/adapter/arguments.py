@@ -138,7 +138,12 @@ def _checked(argument: Argument, value: Any) -> Any:
     if argument.where == "path":
         if not isinstance(value, str):
             value = msgspec.json.encode(value).decode()
-        _check_id(argument, value)
+        try:
+            _check_id(argument, value)
+        except InvalidArguments as error:
+            if not argument.hint:
+                raise
+            raise InvalidArguments(error.argument, f"{error.why}. {argument.hint}") from None
     elif argument.where == "query":
         for one in value if isinstance(value, list) else [value]:
             if isinstance(one, str):

@@ -15,7 +15,7 @@ from crossdock.errors import AdapterError
 
 _PLACES: tuple[Where, ...] = ("path", "query", "body", "mapper")
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-_OURS = ("name", "required", "style", "free", "match", "aliases")
+_OURS = ("name", "required", "style", "free", "match", "aliases", "hint")
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -177,4 +177,5 @@ def _argument(place: Where, key: str, value: Any, lines: Lines) -> tuple[Argumen
         style=ours.get("style", ""),
         free=ours.get("free", False),
         match=tuple([match] if isinstance(match, str) else match),
+        hint=ours.get("hint", ""),
     ), ours.get("aliases", [])

@@ -75,10 +75,21 @@ def _pairs(name: str, value: Any) -> list[tuple[str, str]]:
 async def rest(call: Call, context: Context) -> Outcome:
     """Send the call as its endpoint says and read the answer."""
     request = request_of(call)
-    if call.tool.method == "list":
-        reply = await context.send(paging.ask(call, request))
-        return paging.read(call, reply)
-    return read_record(call, await context.send(request))
+    try:
+        if call.tool.method == "list":
+            reply = await context.send(paging.ask(call, request))
+            return paging.read(call, reply)
+        return read_record(call, await context.send(request))
+    except UpstreamFailure as failure:
+        raise hinted(failure, call) from None
+
+
+def hinted(failure: UpstreamFailure, call: Call) -> UpstreamFailure:
+    """Say of an id that the provider does not know where to go instead."""
+    if failure.kind == "not_found":
+        hints = [one.hint for one in call.tool.arguments if one.hint and one.where == "path"]
+        failure.args = (" ".join([str(failure), *hints]),)
+    return failure
 
 
 def read_record(call: Call, reply: UpstreamReply) -> Outcome:
