@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from crossdock.authoring import NO_RATE_LIMIT, Question, RateLimit
@@ -41,6 +40,11 @@ class StoreError(CrossdockError):
     kind = "store"
 
 
+def code_of(status: int) -> int:
+    """Return the number of an error that is only known by its HTTP status."""
+    return status * 100 + 1
+
+
 # --- at the door -----------------------------------------------------------------------------
 
 
@@ -53,6 +57,11 @@ class Refused(CrossdockError):
         super().__init__(message)
         self.status = status
         self.challenge = challenge
+
+    @property
+    def code(self) -> int:
+        """The error's number where it is told in JSON-RPC, which has none for refusals."""
+        return code_of(self.status)
 
 
 class Rejected(CrossdockError):
@@ -86,15 +95,15 @@ class ProtocolError(CrossdockError):
 class InputRequired(CrossdockError):
     """The call can go on only with the client's answers; it is run again with them.
 
-    `questions` are still open, `answers` are those already given in earlier rounds.
+    `questions` are still open, `state` leads the client's answers back to the call.
     """
 
     kind = "input_required"
 
-    def __init__(self, questions: tuple[Question, ...], answers: Mapping[str, Any]) -> None:
+    def __init__(self, questions: tuple[Question, ...], state: str) -> None:
         super().__init__("waiting for the client's answers")
         self.questions = questions
-        self.answers = answers
+        self.state = state
 
 
 class UnknownTool(CrossdockError):

@@ -24,6 +24,7 @@ from crossdock.observe.audit import AuditLog
 from crossdock.observe.metrics import Metrics
 from crossdock.plugins import Plugins, load_plugins
 from crossdock.protocol.dispatch import Dispatcher
+from crossdock.protocol.peer import Questions
 from crossdock.protocol.replay import StreamLimits, Streams
 from crossdock.protocol.request_state import States
 from crossdock.protocol.sessions import Sessions
@@ -67,7 +68,7 @@ class Gateway:
         self.listeners = Listeners(
             self.tools, limits.streams_per_server, limits.streams_in_all, clock
         )
-        self.dispatcher = self._dispatcher(clock)
+        self._open_protocol(clock)
         self.sync = Sync(
             store,
             self.gate,
@@ -112,20 +113,22 @@ class Gateway:
             }
         )
 
-    def _dispatcher(self, clock: Callable[[], datetime]) -> Dispatcher:
+    def _open_protocol(self, clock: Callable[[], datetime]) -> None:
         limits, key = self.settings.limits, self.store.keys.ring.state_key
-        streams = StreamLimits(
-            seconds=limits.resume_seconds,
-            events=limits.resume_events,
-            bytes_in_all=limits.resume_bytes,
+        self.sessions = Sessions(key, clock, limits.session_seconds)
+        self.streams = Streams(
+            StreamLimits(
+                seconds=limits.resume_seconds,
+                events=limits.resume_events,
+                bytes_in_all=limits.resume_bytes,
+            )
         )
-        return Dispatcher(
+        self.dispatcher = Dispatcher(
             self.tools,
-            Sessions(key, clock, limits.session_seconds),
-            States(key, clock, limits.ask_seconds),
-            Streams(streams),
+            self.sessions,
+            Questions(States(key, clock, limits.ask_seconds), limits.ask_seconds),
+            self.streams,
             self.listeners,
-            limits.ask_seconds,
         )
 
     @classmethod

@@ -14,7 +14,7 @@ import msgspec
 from crossdock import __version__
 from crossdock.client.headers import VERSION_KEY, Mirrored
 from crossdock.client.sse import Event, read_events
-from crossdock.errors import CrossdockError
+from crossdock.errors import CrossdockError, code_of
 from crossdock.model import Struct
 
 REVISION = "2026-07-28"
@@ -141,7 +141,7 @@ async def failure_of(response: aiohttp.ClientResponse) -> Failed:
     error = message.get("error") if isinstance(message, dict) else None
     if isinstance(error, dict) and isinstance(error.get("code"), int) and error.get("message"):
         return Failed(error["code"], str(error["message"]), status, error.get("data"))
-    code = status * 100 + 1
+    code = code_of(status)
     if 300 <= status < 400:
         return Failed(code, "The URL redirects to another; use that one instead.", status)
     if status >= 500:

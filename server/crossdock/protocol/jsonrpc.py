@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from crossdock.errors import ProtocolError
+from crossdock.errors import Refused
 
 PARSE_ERROR = -32700
 INVALID_REQUEST = -32600
@@ -22,6 +22,7 @@ UNSUPPORTED_VERSION = -32022
 _INTEGER = re.compile(rb"-?\d{1,64}")
 _Members = dict[str, msgspec.Raw]
 _NOTHING: Mapping[str, msgspec.Raw] = {}
+_MOST_IN_BATCH = 50
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,12 +60,18 @@ _text = msgspec.json.Decoder(str)
 _batch = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-class Unreadable(ProtocolError):
+class Unreadable(Refused):
     """A message that is refused before it is known; carries its id where that can be read."""
 
     def __init__(self, code: int, message: str, id: bytes | None = None) -> None:
-        super().__init__(code, message, status=400)
+        super().__init__(400, message)
+        self._code = code
         self.id = id
+
+    @property
+    def code(self) -> int:
+        """The code that JSON-RPC has for it."""
+        return self._code
 
 
 def read_message(body: bytes | msgspec.Raw) -> Message:
@@ -90,15 +97,25 @@ def read_message(body: bytes | msgspec.Raw) -> Message:
     return Message(id=id, method=method, params=params, meta=meta)
 
 
-def read_batch(body: bytes) -> list[msgspec.Raw]:
-    """Split a batch into its messages. Raises Unreadable."""
+def read_batch(body: bytes) -> list[Message]:
+    """Decode a batch. Raises Unreadable, without an id: it is refused as a whole."""
     try:
-        messages = _batch.decode(body)
+        parts = _batch.decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         raise Unreadable(PARSE_ERROR, "The body is not valid JSON") from None
-    if not messages:
+    if not parts:
         raise Unreadable(INVALID_REQUEST, "A batch must hold at least one message")
-    return messages
+    if len(parts) > _MOST_IN_BATCH:
+        raise Unreadable(INVALID_REQUEST, f"A batch may hold at most {_MOST_IN_BATCH} messages")
+    try:
+        return [read_message(part) for part in parts]
+    except Unreadable as error:
+        raise Unreadable(error.code, str(error)) from None
+
+
+def is_batch(body: bytes) -> bool:
+    """Whether a body is an array."""
+    return body[:1] == b"[" or body.lstrip()[:1] == b"["
 
 
 def _given(raw: msgspec.Raw | msgspec.UnsetType) -> msgspec.Raw | None:
@@ -180,6 +197,13 @@ def key_of(id: bytes | msgspec.Raw) -> str | int | None:
         return None
     fits = isinstance(value, (str, int)) and not isinstance(value, bool)
     return value if fits else None
+
+
+def refusal_bytes(refused: Refused, id: bytes | None) -> bytes:
+    """Return the response to the message with this id, which may not pass."""
+    if isinstance(refused, Unreadable):
+        id = refused.id
+    return error_bytes(id, refused.code, str(refused))
 
 
 def error_bytes(

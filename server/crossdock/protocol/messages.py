@@ -1,83 +1,142 @@
-"""What passes through the protocol layer: a request on its way in, a reply on its way out."""
+"""What passes through the protocol layer: one request in, one reply out, and what errors reply."""
 
 from __future__ import annotations
 
-from crossdock.errors import CrossdockError, ProtocolError, Refused
+from collections.abc import Callable
+from typing import Protocol
+
+from crossdock.errors import (
+    CannotAsk,
+    CrossdockError,
+    InputRequired,
+    ProtocolError,
+    Refused,
+    ToolFailure,
+    UnknownTool,
+    UpstreamFailure,
+)
 from crossdock.log import logger
 from crossdock.model import Grant, Struct
-from crossdock.protocol.caller import Line
-from crossdock.protocol.jsonrpc import INTERNAL_ERROR, Message, Unreadable, error_bytes
-from crossdock.protocol.replay import Stream
+from crossdock.protocol import render
+from crossdock.protocol.jsonrpc import (
+    INTERNAL_ERROR,
+    INVALID_PARAMS,
+    MISSING_CAPABILITY,
+    Message,
+    error_bytes,
+    refusal_bytes,
+    result_bytes,
+)
 from crossdock.protocol.sessions import Session
-from crossdock.protocol.subscriptions import Admit, Listener
-from crossdock.protocol.versions import Headers, Revision
+from crossdock.protocol.subscriptions import Listener
+from crossdock.protocol.versions import ASSUMED, Headers
 
 log = logger(__name__)
 
 
-class Inbound(Struct, frozen=True, kw_only=True):
-    """One POST: its body, the headers that matter, and the id under which it is logged.
+class Channel(Protocol):
+    """The way back to the client while the answer is not finished."""
 
-    `admit` judges the request's token again, for streams that outlive the judgement."""
+    @property
+    def streams(self) -> bool:
+        """Whether messages can be sent before the answer."""
 
-    body: bytes
-    headers: Headers
-    request_id: str
-    admit: Admit
+    def begin(self, session: str, priming: bool) -> None:
+        """A call begins, and may take long. What is sent is kept for this session, if there is one,
+        should the connection break."""
+
+    async def send(self, message: bytes) -> None:
+        """Send a message now."""
+
+    async def release(self) -> None:
+        """End the connection, if the client can come back for what follows."""
 
 
-class Subscription(Struct, frozen=True, kw_only=True):
-    """A stream to be drained to the client, and its place among the listeners."""
+class Request:
+    """A client's message with everything that its handler may need; the transport makes it.
 
-    stream: Stream
-    listener: Listener
+    `id` is the one under which it is logged. `admit` judges the request's token again, for streams
+    that outlive the judgement. Without a `session` from its transport the dispatcher finds it, and
+    the `revision`, from message and headers.
+    """
+
+    __slots__ = ("admit", "channel", "grant", "headers", "id", "message", "revision", "session")
+
+    def __init__(
+        self,
+        *,
+        grant: Grant,
+        message: Message,
+        headers: Headers,
+        channel: Channel,
+        id: str,
+        admit: Callable[[], Grant],
+        session: Session | None = None,
+    ) -> None:
+        self.grant = grant
+        self.message = message
+        self.headers = headers
+        self.channel = channel
+        self.id = id
+        self.admit = admit
+        self.session = session
+        self.revision = ASSUMED if session is None else session.revision
 
 
 class Reply(Struct, frozen=True, kw_only=True):
     """What goes back. No payload: the message was accepted and needs no answer (202).
 
-    `silent` stands for a request that was cancelled: nobody expects its answer."""
+    `listener` has a stream to be carried to the client in place of an answer. `silent` stands for a
+    request that was cancelled: nobody expects its answer."""
 
     payload: bytes | None
     status: int = 200
     headers: tuple[tuple[str, str], ...] = ()
-    subscription: Subscription | None = None
+    listener: Listener | None = None
     silent: bool = False
-
-
-class Incoming(Struct, frozen=True, kw_only=True):
-    """A message with everything that its handler may need."""
-
-    grant: Grant
-    message: Message
-    revision: Revision
-    session: Session | None
-    headers: Headers
-    line: Line
-    request_id: str
-    admit: Admit
 
 
 ACCEPTED = Reply(payload=None, status=202)
 CANCELLED = Reply(payload=None, silent=True)
 
 
-def failed(error: Exception, message: Message | None, request_id: str) -> Reply:
-    """Return the reply to a message that could not be served; the one place that judges errors."""
-    id = message.id if message is not None else None
+def succeeded(request: Request, result: bytes, headers: render.Pairs = ()) -> Reply:
+    """Return the reply that carries a result."""
+    return Reply(payload=result_bytes(request.message.id or b"null", result), headers=headers)
+
+
+def failed(error: Exception, request: Request) -> Reply:
+    """Return the reply to a request that could not be served; the one place that judges errors."""
+    if isinstance(error, InputRequired):
+        return succeeded(request, render.input_required(error.questions, error.state))
+    if isinstance(error, ToolFailure) and not (
+        isinstance(error, CannotAsk) and request.revision.modern
+    ):
+        return _failed_call(error, request)
+    error = _as_protocol(error)
+    id = request.message.id
     if isinstance(error, ProtocolError):
-        if message is None and isinstance(error, Unreadable):
-            id = error.id
         payload = error_bytes(id, error.code, str(error), error.data)
         return Reply(payload=payload, status=error.status)
     if isinstance(error, Refused):
-        payload = error_bytes(id, error.status * 100 + 1, str(error))
-        return Reply(payload=payload, status=error.status)
+        return Reply(payload=refusal_bytes(error, id), status=error.status)
     if not isinstance(error, CrossdockError):
-        log.error("request.failed", request_id=request_id, exc_info=error)
-    return internal_error(id, request_id)
+        log.error("request.failed", request_id=request.id, exc_info=error)
+    return Reply(payload=error_bytes(id, INTERNAL_ERROR, f"Internal error (request {request.id})"))
 
 
-def internal_error(id: bytes | None, request_id: str) -> Reply:
-    """Return the reply for what should not have happened: an id to look up, no detail."""
-    return Reply(payload=error_bytes(id, INTERNAL_ERROR, f"Internal error (request {request_id})"))
+def _as_protocol(error: Exception) -> Exception:
+    """Give the errors of tools that are errors of the message their code."""
+    if isinstance(error, UnknownTool):
+        return ProtocolError(INVALID_PARAMS, str(error)[:300])
+    if isinstance(error, CannotAsk):
+        data = {"requiredCapabilities": error.required}
+        return ProtocolError(MISSING_CAPABILITY, str(error), status=400, data=data)
+    return error
+
+
+def _failed_call(failure: ToolFailure, request: Request) -> Reply:
+    headers: render.Pairs = ()
+    if isinstance(failure, UpstreamFailure):
+        headers = render.rate_headers(failure.rate, failure.kind == "rate_limited")
+    return succeeded(request, render.failure(failure, request.id, request.revision), headers)

@@ -76,7 +76,7 @@ class States:
 def bound_to(server_id: str, tool: str, arguments: msgspec.Raw | None) -> bytes:
     """Return what a state of this call is bound to; the spelling of the arguments is free."""
     try:
-        plain = msgspec.json.decode(arguments or b"{}")
+        plain = msgspec.json.decode(arguments or b"{}") or {}  # null stands for none
     except (msgspec.DecodeError, RecursionError):
         plain = bytes(arguments or b"").decode("utf-8", "replace")
     text = msgspec.json.encode([server_id, "tools/call", tool, plain], order="sorted")

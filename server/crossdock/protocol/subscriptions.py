@@ -13,13 +13,12 @@ from crossdock.authoring import Tool
 from crossdock.errors import Refused
 from crossdock.model import Grant, Tools
 from crossdock.protocol.jsonrpc import notification_bytes
+from crossdock.protocol.replay import Stream
 
 CHANGED_METHOD = "notifications/tools/list_changed"
 CHANGED = notification_bytes(CHANGED_METHOD, b"{}")
 
 _THOROUGH = 30
-
-Admit = Callable[[], Grant]
 
 
 class Listener:
@@ -27,17 +26,15 @@ class Listener:
 
     def __init__(
         self,
-        admit: Admit,
-        push: Callable[[bytes], object],
-        end: Callable[[], None],
+        admit: Callable[[], Grant],
+        stream: Stream,
         *,
         session: str = "",
         change: bytes | None = CHANGED,
         farewell: bytes | None = None,
     ) -> None:
         self._admit = admit
-        self._push = push
-        self._end = end
+        self.stream = stream
         self._farewell = farewell
         self.change = change
         self.session = session
@@ -55,7 +52,7 @@ class Listener:
 
     def push(self, message: bytes) -> None:
         """Send a message."""
-        self._push(message)
+        self.stream.push(message)
 
     def finish(self) -> None:
         """Say so and end the stream."""
@@ -63,8 +60,8 @@ class Listener:
             return
         self.over = True
         if self._farewell is not None:
-            self._push(self._farewell)
-        self._end()
+            self.stream.push(self._farewell)
+        self.stream.end()
 
 
 class Listeners:

@@ -16,7 +16,7 @@ from crossdock.web import (
     streamable,
 )
 from crossdock.web.guards import MIDDLEWARES, end_outliving
-from crossdock.web.keepalive import Pulse
+from crossdock.web.keepalive import Keepalive
 from crossdock.web.origins import Origins
 
 
@@ -27,13 +27,16 @@ def build(gateway: Gateway) -> web.Application:
     app[app_keys.settings] = settings
     app[app_keys.gate] = gateway.gate
     app[app_keys.dispatcher] = gateway.dispatcher
+    app[app_keys.sessions] = gateway.sessions
+    app[app_keys.streams] = gateway.streams
+    app[app_keys.listeners] = gateway.listeners
     app[app_keys.tools] = gateway.calls
     app[app_keys.origins] = Origins(settings.server)
     app[admin.control_key] = gateway.control
     app[health.ready_key] = lambda: gateway.unready
     app[health.metrics_key] = gateway.metrics.exposition
     app[openapi.document_key] = openapi.document(admin.ROUTES)
-    app[app_keys.pulse] = Pulse(settings.limits.quiet_seconds, gateway.listeners.check)
+    app[app_keys.keepalive] = Keepalive(settings.limits.quiet_seconds, gateway.listeners.check)
     app[app_keys.outliving] = set()
     app[legacy_sse.streams_key] = {}
     app.on_shutdown.append(_hang_up)
@@ -66,8 +69,7 @@ async def _present(request: web.Request, response: web.StreamResponse) -> None:
 
 async def _hang_up(app: web.Application) -> None:
     """End what would keep connections open for ever, so that the rest can finish."""
-    dispatcher = app[app_keys.dispatcher]
-    dispatcher.listeners.close()
-    dispatcher.streams.close()
-    app[app_keys.pulse].stop()
+    app[app_keys.listeners].close()
+    app[app_keys.streams].close()
+    app[app_keys.keepalive].stop()
     await end_outliving(app)

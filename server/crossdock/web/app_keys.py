@@ -10,15 +10,21 @@ from crossdock.access.gate import Gate
 from crossdock.config import Settings
 from crossdock.model import Tools
 from crossdock.protocol.dispatch import Dispatcher
-from crossdock.web.keepalive import Pulse
+from crossdock.protocol.replay import Streams
+from crossdock.protocol.sessions import Sessions
+from crossdock.protocol.subscriptions import Listeners
+from crossdock.web.keepalive import Keepalive
 from crossdock.web.origins import Origins
 
 settings: web.AppKey[Settings] = web.AppKey("settings", Settings)
 gate: web.AppKey[Gate] = web.AppKey("gate", Gate)
 dispatcher: web.AppKey[Dispatcher] = web.AppKey("dispatcher", Dispatcher)
+sessions: web.AppKey[Sessions] = web.AppKey("sessions", Sessions)
+streams: web.AppKey[Streams] = web.AppKey("streams", Streams)
+listeners: web.AppKey[Listeners] = web.AppKey("listeners", Listeners)
 tools: web.AppKey[Tools] = web.AppKey("tools")
 origins: web.AppKey[Origins] = web.AppKey("origins", Origins)
-pulse: web.AppKey[Pulse] = web.AppKey("pulse", Pulse)
+keepalive: web.AppKey[Keepalive] = web.AppKey("keepalive", Keepalive)
 outlives: web.RequestKey[bool] = web.RequestKey("outlives", bool)
 """Whether a request's work goes on when its connection breaks: the answer can be fetched."""
 outliving: web.AppKey[set[asyncio.Task[None]]] = web.AppKey("outliving")

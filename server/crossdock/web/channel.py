@@ -15,17 +15,17 @@ from aiohttp import web
 from crossdock.protocol.messages import Reply
 from crossdock.protocol.replay import Stream
 from crossdock.web import app_keys, sse
-from crossdock.web.accept import Accepts
+from crossdock.web.accept import Accepts, accepted
 from crossdock.web.replies import JSON
 
 
-class Channel:
-    """Implements the protocol's `Line` for a POST."""
+class PostChannel:
+    """Implements the protocol's `Channel` for a POST."""
 
     __slots__ = (
         "__weakref__",
         "_accepts",
-        "_beating",
+        "_comment",
         "_gone",
         "_lock",
         "_over",
@@ -37,16 +37,16 @@ class Channel:
         "_stream",
     )
 
-    def __init__(self, request: web.Request, accepts: Accepts) -> None:
+    def __init__(self, request: web.Request) -> None:
         self._request = request
-        self._accepts = accepts
+        self._accepts = accepted(request.headers.get("Accept"))
         self._response: web.StreamResponse | None = None
         self._lock: asyncio.Lock | None = None
         self._stream: Stream | None = None
         self._session = ""
         self._priming = False
         self._since: float | None = None
-        self._beating: asyncio.Task[None] | None = None
+        self._comment: asyncio.Task[None] | None = None
         self._gone = False
         self._over = False
 
@@ -55,9 +55,10 @@ class Channel:
         """Whether the client accepts an event stream."""
         return self._accepts.events
 
-    def resume_as(self, session: str, priming: bool) -> None:
-        """Keep what is sent for this session, should the connection break."""
+    def begin(self, session: str, priming: bool) -> None:
+        """A call begins: keep the connection alive, and what is sent for this session."""
         self._session, self._priming = session, priming
+        self._request.app[app_keys.keepalive].watch(self)
 
     # --- while the call runs -----------------------------------------------------------------
 
@@ -81,13 +82,16 @@ class Channel:
             if self._request.transport is not None:
                 self._request.transport.close()
 
-    def beat(self, now: float) -> None:
+    def tick(self, now: float) -> None:
         """Say that the call is still running when nothing was said for a while."""
         if self._since is None:
             self._since = now
-        elif self._accepts.events and now - self._since >= self._request.app[app_keys.pulse].quiet:
+        elif (
+            self._accepts.events
+            and now - self._since >= self._request.app[app_keys.keepalive].quiet
+        ):
             self._since = now
-            self._beating = asyncio.create_task(self._keep_alive())
+            self._comment = asyncio.create_task(self._keep_alive())
 
     async def _keep_alive(self) -> None:
         async with self._alone():
@@ -104,7 +108,7 @@ class Channel:
             return
         response = sse.begin(self._request)
         if self._session:
-            self._stream = self._request.app[app_keys.dispatcher].streams.begin(self._session)
+            self._stream = self._request.app[app_keys.streams].begin(self._session)
             self._stream.take(self)
             self._request[app_keys.outlives] = True
             response.force_close()  # the next request must not wait behind a call that goes on
@@ -119,7 +123,7 @@ class Channel:
     async def _write(self, message: bytes) -> None:
         id = ""
         if self._stream is not None:
-            number = self._request.app[app_keys.dispatcher].streams.push(self._stream, message)
+            number = self._request.app[app_keys.streams].push(self._stream, message)
             id = self._stream.event_id(number)
         await self._put(sse.event(message, id))
 
@@ -156,8 +160,9 @@ class Channel:
     def close(self) -> None:
         """Nothing follows: the answer was given, or nobody waits for it."""
         self._over = True
+        self._request.app[app_keys.keepalive].leave(self)
         if self._stream is not None:
-            self._request.app[app_keys.dispatcher].streams.end(self._stream)
+            self._request.app[app_keys.streams].end(self._stream)
 
 
 def _whole(reply: Reply, accepts: Accepts, request: web.Request) -> web.Response:

@@ -18,11 +18,13 @@ from crossdock.access.tokens import PATTERN as TOKEN
 from crossdock.errors import CrossdockError, Refused, Rejected
 from crossdock.log import logger
 from crossdock.web import app_keys
+from crossdock.web.body import id_of
 from crossdock.web.replies import JSON, error_reply, refusal
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _PROBES = frozenset({"/healthz", "/readyz"})  # asked by address; they say nothing worth stealing
+_REFUSALS = {408: "timeout", 413: "too_large", 415: "unsupported_media_type"}
 log = logger(__name__)
 
 
@@ -54,8 +56,9 @@ async def last_resort(request: web.Request, handler: Handler) -> web.StreamRespo
         return _http_error(request, error)
     except Refused as refused:
         if is_mcp(request):
-            return refusal(refused)
-        return error_reply(refused.status, "refused", str(refused))
+            # A body that did not come is not waited for again.
+            return refusal(refused, None if refused.status == 408 else await id_of(request))
+        return error_reply(refused.status, _REFUSALS.get(refused.status, "refused"), str(refused))
     except Rejected as error:
         return error_reply(error.status, error.error, str(error), error.details)
     except Exception as error:

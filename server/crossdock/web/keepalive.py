@@ -9,15 +9,15 @@ from typing import Protocol
 _SECONDS = 1.0
 
 
-class Beating(Protocol):
+class KeptAlive(Protocol):
     """What wants to be looked at every second."""
 
-    def beat(self, now: float) -> None:
+    def tick(self, now: float) -> None:
         """Look; `now` is the loop's time. Must not block and must not fail."""
 
 
-class Pulse:
-    """Beats while something is watched. `also` is called with every beat.
+class Keepalive:
+    """Ticks while something is watched. `also` is called with every tick.
 
     After `quiet` seconds without a word a stream says that it is still there.
     """
@@ -25,21 +25,21 @@ class Pulse:
     def __init__(self, quiet: float, also: Callable[[], None]) -> None:
         self.quiet = quiet
         self._also = also
-        self._watched: set[Beating] = set()
+        self._watched: set[KeptAlive] = set()
         self._timer: asyncio.TimerHandle | None = None
 
-    def watch(self, thing: Beating) -> None:
+    def watch(self, thing: KeptAlive) -> None:
         """Look at this every second from now on."""
         self._watched.add(thing)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_SECONDS, self._tick)
 
-    def leave(self, thing: Beating) -> None:
+    def leave(self, thing: KeptAlive) -> None:
         """Look at this no longer."""
         self._watched.discard(thing)
 
     def stop(self) -> None:
-        """Beat no longer."""
+        """Tick no longer."""
         if self._timer is not None:
             self._timer.cancel()
 
@@ -51,5 +51,5 @@ class Pulse:
         self._timer = loop.call_later(_SECONDS, self._tick)
         now = loop.time()
         for thing in tuple(self._watched):
-            thing.beat(now)
+            thing.tick(now)
         self._also()

@@ -20,20 +20,19 @@ from crossdock.protocol.dispatch import Dispatcher
 from crossdock.protocol.jsonrpc import (
     METHOD_NOT_FOUND,
     Message,
-    Unreadable,
     error_bytes,
     read_message,
     text_of,
 )
-from crossdock.protocol.messages import Incoming
+from crossdock.protocol.messages import Request
 from crossdock.protocol.replay import Stream
 from crossdock.protocol.sessions import Session
 from crossdock.protocol.subscriptions import Listener
 from crossdock.protocol.versions import OLDEST, REVISIONS, VERSION_KEY, negotiate
 from crossdock.web import app_keys, sse
 from crossdock.web.auth import admit
-from crossdock.web.replies import JSON, refusal
-from crossdock.web.streamable import body_of, headers_of, id_of, refuse_encoded
+from crossdock.web.body import body_of
+from crossdock.web.streamable import headers_of
 
 streams_key: web.AppKey[dict[str, LegacyStream]] = web.AppKey("legacy_streams")
 _MOST_BYTES = 32 * 1024 * 1024  # of answers that a client does not read
@@ -47,9 +46,12 @@ class LegacyStream:
         self.messages = Stream(session.nonce)
         self.running: set[asyncio.Task[None]] = set()
 
-    # As the protocol's `Line`:
+    # As the protocol's `Channel`:
 
     streams = True
+
+    def begin(self, session: str, priming: bool) -> None:
+        """The stream is open already, and nothing of it can be resumed."""
 
     async def send(self, message: bytes) -> None:
         """Send a message; a client that reads nothing loses its stream."""
@@ -60,36 +62,34 @@ class LegacyStream:
     async def release(self) -> None:
         """There is no coming back here."""
 
-    def resume_as(self, session: str, priming: bool) -> None:
-        """There is no coming back here."""
-
-    def beat(self, now: float) -> None:
-        """The response sends its own comments; the beat is for who may listen at all."""
+    def tick(self, now: float) -> None:
+        """The response sends its own comments; the tick is for who may listen at all."""
 
 
 async def get(request: web.Request) -> web.StreamResponse:
     """Open the stream and keep it open."""
     grant = admit(request)
     app = request.app
-    dispatcher, opened, pulse = app[app_keys.dispatcher], app[streams_key], app[app_keys.pulse]
-    stream = LegacyStream(dispatcher.sessions.begin(grant.server_id, OLDEST, None))
+    opened, listeners = app[streams_key], app[app_keys.listeners]
+    keepalive = app[app_keys.keepalive]
+    stream = LegacyStream(app[app_keys.sessions].begin(grant.server_id, OLDEST, None))
     id, messages = stream.session.nonce, stream.messages
-    listener = Listener(partial(admit, request), messages.push, messages.end, session=id)
-    dispatcher.listeners.add(listener)
+    listener = Listener(partial(admit, request), messages, session=id)
+    listeners.add(listener)
     opened[id] = stream
-    pulse.watch(stream)
+    keepalive.watch(stream)
     try:
         async with sse_response(
-            request, headers=sse.headers(request), sep="\n", ping_interval=pulse.quiet
+            request, headers=sse.headers(request), sep="\n", ping_interval=keepalive.quiet
         ) as response:
             with contextlib.suppress(ConnectionError):  # the client has gone
                 await response.send(_endpoint(request, id), event="endpoint")
                 await _carry(messages, response)
     finally:
-        pulse.leave(stream)
+        keepalive.leave(stream)
         del opened[id]
-        dispatcher.listeners.remove(listener)
-        dispatcher.leave(stream.session)
+        listeners.remove(listener)
+        app[app_keys.dispatcher].leave(stream.session)
         for task in stream.running:
             task.cancel()
     return response
@@ -113,18 +113,9 @@ def _endpoint(request: web.Request, id: str) -> str:
 
 async def post(request: web.Request) -> web.StreamResponse:
     """Take a message in; its answer goes over the stream."""
-    try:
-        grant = admit(request)
-    except Refused as refused:
-        return refusal(refused, await id_of(request))
-    refuse_encoded(request)
+    grant = admit(request)
     stream = _stream(request, grant)
-    try:
-        message = read_message(await body_of(request))
-    except Unreadable as error:
-        text = error_bytes(error.id, error.code, str(error))
-        return web.Response(body=text, status=400, content_type=JSON)
-    await _take(request, grant, stream, message)
+    await _take(request, grant, stream, read_message(await body_of(request)))
     return web.Response(status=202)
 
 
@@ -149,34 +140,33 @@ async def _take(request: web.Request, grant: Grant, stream: LegacyStream, messag
         return
     if message.method == "initialize":
         with contextlib.suppress(ProtocolError):  # the answer to the message says what is wrong
-            stream.session = dispatcher.sessions.begin(
+            stream.session = request.app[app_keys.sessions].begin(
                 grant.server_id,
                 negotiate(message.params),
                 message.params.get("capabilities"),
                 stream.session.nonce,
             )
-    incoming = Incoming(
+    received = Request(
         grant=grant,
         message=message,
-        revision=stream.session.revision,
-        session=stream.session,
         headers=headers_of(request),
-        line=stream,
-        request_id=request[app_keys.request_id],
+        channel=stream,
+        id=request[app_keys.request_id],
         admit=partial(admit, request),
+        session=stream.session,
     )
     if not message.is_request:
-        await dispatcher.serve(incoming)
+        await dispatcher.answer(received)
         return
     if len(stream.running) >= request.app[app_keys.settings].limits.calls_per_server:
         raise Refused(429, "Too many calls are running on this stream. Wait for an answer.")
     # The answer goes another way than this request, and clients wait for its 202.
-    task = asyncio.create_task(_serve(dispatcher, incoming, stream))
+    task = asyncio.create_task(_answer(dispatcher, received, stream))
     stream.running.add(task)
     task.add_done_callback(stream.running.discard)
 
 
-async def _serve(dispatcher: Dispatcher, incoming: Incoming, stream: LegacyStream) -> None:
-    reply = await dispatcher.serve(incoming)
+async def _answer(dispatcher: Dispatcher, received: Request, stream: LegacyStream) -> None:
+    reply = await dispatcher.answer(received)
     if reply.payload is not None:
         await stream.send(reply.payload)

@@ -8,7 +8,7 @@ import orjson
 from aiohttp import web
 
 from crossdock.errors import Refused
-from crossdock.protocol.jsonrpc import error_bytes
+from crossdock.protocol.jsonrpc import refusal_bytes
 
 JSON = "application/json"
 
@@ -35,7 +35,7 @@ def refusal(refused: Refused, id: bytes | None = None) -> web.Response:
     """Return a refusal at the MCP door, worded for the person who reads it in a client's log."""
     headers = {"WWW-Authenticate": "Bearer"} if refused.challenge else None
     return web.Response(
-        body=error_bytes(id, refused.status * 100 + 1, str(refused)),
+        body=refusal_bytes(refused, id),
         status=refused.status,
         headers=headers,
         content_type=JSON,

@@ -18,7 +18,7 @@ from crossdock.protocol.versions import REVISIONS, SUPPORTED
 from crossdock.web import app_keys, legacy_sse
 from crossdock.web.accept import accepted
 from crossdock.web.auth import admit
-from crossdock.web.sse import Drain
+from crossdock.web.sse import StreamSender
 
 
 async def get(request: web.Request) -> web.StreamResponse:
@@ -31,11 +31,11 @@ async def get(request: web.Request) -> web.StreamResponse:
         return await legacy_sse.get(request)
     session = _session(request)
     _streams_only(request)
-    streams = request.app[app_keys.dispatcher].streams
+    streams = request.app[app_keys.streams]
     missed = request.headers.get("Last-Event-ID")
     if missed is not None and (found := streams.find(missed, session.nonce)):
         stream, number = found
-        return await Drain(request, stream, numbered=True).run(number)
+        return await StreamSender(request, stream, numbered=True).run(number)
     return await _standalone(request, session, behind=missed is not None)
 
 
@@ -48,15 +48,15 @@ def _streams_only(request: web.Request) -> None:
 async def _standalone(
     request: web.Request, session: Session, *, behind: bool
 ) -> web.StreamResponse:
-    listeners = request.app[app_keys.dispatcher].listeners
+    listeners = request.app[app_keys.listeners]
     stream = Stream(session.nonce)
-    listener = Listener(partial(admit, request), stream.push, stream.end, session=session.nonce)
+    listener = Listener(partial(admit, request), stream, session=session.nonce)
     listeners.add(listener)
     if behind:  # what changed while the client was away nobody wrote down: let it look again
         stream.push(CHANGED)
     try:
-        drain = Drain(request, stream, numbered=True)
-        return await drain.run(primed=session.revision.priming)
+        sender = StreamSender(request, stream, numbered=True)
+        return await sender.run(primed=session.revision.priming)
     finally:
         listeners.remove(listener)
 
@@ -67,16 +67,15 @@ async def delete(request: web.Request) -> web.StreamResponse:
     if "Mcp-Session-Id" not in request.headers:
         raise web.HTTPMethodNotAllowed("DELETE", ["POST"])
     session = _session(request)
-    dispatcher = request.app[app_keys.dispatcher]
-    dispatcher.sessions.end(session)
-    dispatcher.leave(session)
+    request.app[app_keys.sessions].end(session)
+    request.app[app_keys.dispatcher].leave(session)
     return web.Response(status=204)
 
 
 def _session(request: web.Request) -> Session:
     grant = admit(request)
     id = request.headers["Mcp-Session-Id"]
-    return request.app[app_keys.dispatcher].sessions.open(id, grant.server_id)
+    return request.app[app_keys.sessions].open(id, grant.server_id)
 
 
 def _older_only(request: web.Request) -> None:

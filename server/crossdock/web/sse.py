@@ -51,7 +51,7 @@ def begin(request: web.Request) -> web.StreamResponse:
     return response
 
 
-class Drain:
+class StreamSender:
     """Carries a stream's messages to one connection, until it ends or another takes over."""
 
     def __init__(self, request: web.Request, stream: Stream, *, numbered: bool) -> None:
@@ -61,11 +61,11 @@ class Drain:
         self._since: float | None = None
         self._due = False
 
-    def beat(self, now: float) -> None:
+    def tick(self, now: float) -> None:
         """Ask for a comment when nothing was said for a while."""
         if self._since is None:
             self._since = now
-        elif now - self._since >= self._request.app[app_keys.pulse].quiet:
+        elif now - self._since >= self._request.app[app_keys.keepalive].quiet:
             self._due = True
             self._stream.wake()
 
@@ -75,8 +75,8 @@ class Drain:
         response = begin(self._request)
         await response.prepare(self._request)
         stream.take(self)
-        pulse = self._request.app[app_keys.pulse]
-        pulse.watch(self)
+        keepalive = self._request.app[app_keys.keepalive]
+        keepalive.watch(self)
         try:
             if primed:
                 await response.write(priming(stream.event_id(position)))
@@ -98,5 +98,5 @@ class Drain:
         except ConnectionError:
             pass  # the client has gone; what it missed waits for it where that is possible
         finally:
-            pulse.leave(self)
+            keepalive.leave(self)
         return response

@@ -143,7 +143,7 @@ async def test_who_comes_back_takes_the_stream_over(talk: Callable[..., Any], ga
 async def test_what_is_kept_is_bounded_and_goes_in_the_end(
     talk: Callable[..., Any], gate: Any, talking: Running
 ) -> None:
-    streams = talking.gateway.dispatcher.streams
+    streams = talking.gateway.streams
     stream = streams.begin("someone")
     for number in range(100):
         streams.push(stream, b"x" * 1000)
@@ -168,7 +168,7 @@ async def test_an_answer_that_nobody_fetches_is_forgotten(
     client = await Talk(running, await running.server(), "2025-06-18").initialize()
     last = await _break_off(client, gate)
     gate.open()
-    streams = running.gateway.dispatcher.streams
+    streams = running.gateway.streams
     await until(lambda: not streams._open)
     assert streams._bytes == 0
     async with client.listen(last) as stream:

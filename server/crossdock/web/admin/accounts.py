@@ -5,33 +5,33 @@ from __future__ import annotations
 from crossdock.control import AccountChange, NewAccount, invalid
 from crossdock.control.responses import Listed, ShownAccount, ShownVerification, ToolPreview
 from crossdock.model import Scope
-from crossdock.web.admin.routes import PAGING, Asked, Route
+from crossdock.web.admin.routes import PAGING, AdminRequest, Route
 
 _ALL, _ONE = "/integrated-account", "/integrated-account/{id}"
 
 
-async def create(asked: Asked) -> ShownAccount:
+async def create(asked: AdminRequest) -> ShownAccount:
     """Store an account."""
     return await asked.control.accounts.create(asked.body, asked.caller)
 
 
-async def listed(asked: Asked) -> Listed[ShownAccount]:
+async def listed(asked: AdminRequest) -> Listed[ShownAccount]:
     """List accounts."""
     result, following = await asked.control.accounts.page(*asked.page())
     return Listed(result=result, next_cursor=following)
 
 
-async def show(asked: Asked) -> ShownAccount:
+async def show(asked: AdminRequest) -> ShownAccount:
     """Show one account."""
     return await asked.control.accounts.show(asked.id)
 
 
-async def change(asked: Asked) -> ShownAccount:
+async def change(asked: AdminRequest) -> ShownAccount:
     """Merge a change into an account."""
     return await asked.control.accounts.change(asked.id, asked.body, asked.caller)
 
 
-async def remove(asked: Asked) -> None:
+async def remove(asked: AdminRequest) -> None:
     """Delete an account."""
     word = asked.request.query.get("cascade", "false")
     if word not in ("true", "false"):
@@ -39,12 +39,12 @@ async def remove(asked: Asked) -> None:
     await asked.control.accounts.remove(asked.id, asked.caller, cascade=word == "true")
 
 
-async def verify(asked: Asked) -> ShownVerification:
+async def verify(asked: AdminRequest) -> ShownVerification:
     """Make the adapter's verification call."""
     return await asked.control.accounts.verify(asked.id, asked.caller)
 
 
-async def tools(asked: Asked) -> ToolPreview:
+async def tools(asked: AdminRequest) -> ToolPreview:
     """Preview tools under filters."""
     query = asked.request.query
     scope = Scope(methods=_words(query.get("methods")), tags=_words(query.get("tags")))

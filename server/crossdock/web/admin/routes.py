@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 
@@ -14,6 +13,8 @@ from crossdock.control import Control, field_error, invalid
 from crossdock.errors import Rejected, StoreError
 from crossdock.model import Struct
 from crossdock.web import app_keys
+from crossdock.web.auth import bearer
+from crossdock.web.body import body_of
 from crossdock.web.guards import Handler
 from crossdock.web.replies import JSON
 
@@ -22,10 +23,9 @@ RANK: dict[Role, int] = {"client": 0, "viewer": 1, "operator": 2, "owner": 3}
 PAGING = ("limit", "cursor")
 MOST = 200
 _PAGE = 50
-_BODY_SECONDS = 30.0
 
 
-class Asked(Struct, frozen=True, kw_only=True):
+class AdminRequest(Struct, frozen=True, kw_only=True):
     """An admin request that may be answered: who asks, and the decoded body."""
 
     request: web.Request
@@ -64,7 +64,7 @@ class Route(Struct, frozen=True, kw_only=True):
     role: Role
     action: str
     about: str
-    handler: Callable[[Asked], Awaitable[Any]]
+    handler: Callable[[AdminRequest], Awaitable[Any]]
     answer: Any = None
     status: int = 200
     body: type[Struct] | None = None
@@ -87,7 +87,7 @@ def guarded(route: Route) -> Handler:
             if len(request.query.getall(name)) > 1:
                 raise invalid(name, "is given more than once")
         body = None if route.body is None else await _body(request, route)
-        asked = Asked(request=request, control=control, caller=caller, body=body)
+        asked = AdminRequest(request=request, control=control, caller=caller, body=body)
         try:
             answer = await route.handler(asked)
         except StoreError as error:
@@ -105,10 +105,7 @@ def guarded(route: Route) -> Handler:
 
 
 def _caller(request: web.Request) -> Caller:
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    caller = request.app[app_keys.gate].caller(
-        token.strip() if scheme.lower() == "bearer" else None
-    )
+    caller = request.app[app_keys.gate].caller(bearer(request))
     if caller is None:
         raise Rejected(
             401,
@@ -123,28 +120,13 @@ async def _body(request: web.Request, route: Route) -> Any:
     if route.may_be_empty and not request.can_read_body:
         assert route.body is not None
         return route.body()
-    if request.content_type != JSON or "Content-Encoding" in request.headers:
-        raise Rejected(415, "unsupported_media_type", "Send Content-Type: application/json.")
-    most = request.app[app_keys.settings].limits.admin_body_bytes
-    if (request.content_length or 0) > most:
-        raise _too_large(most)
-    try:
-        async with asyncio.timeout(_BODY_SECONDS):
-            text = await request.read()
-    except TimeoutError:
-        raise Rejected(408, "timeout", "The body did not arrive in time.") from None
-    if len(text) > most:
-        raise _too_large(most)
+    text = await body_of(request, request.app[app_keys.settings].limits.admin_body_bytes)
     try:
         return msgspec.json.decode(text, type=route.body)
     except msgspec.ValidationError as error:
         raise field_error(error) from None
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         raise Rejected(400, "malformed_json", "The body is not valid JSON.") from None
-
-
-def _too_large(most: int) -> Rejected:
-    return Rejected(413, "too_large", f"The body is larger than {most:,} bytes.")
 
 
 def _unavailable(error: StoreError) -> Rejected:

@@ -13,7 +13,7 @@ from crossdock.control import (
     issued_server,
 )
 from crossdock.control.responses import IssuedServer, Listed, ShownServer
-from crossdock.web.admin.routes import PAGING, Asked, Route
+from crossdock.web.admin.routes import PAGING, AdminRequest, Route
 
 if TYPE_CHECKING:
     from crossdock.store import StoredServer
@@ -23,53 +23,53 @@ _ALL = _PREFIXES
 _ONE = tuple(f"{prefix}/{{server_id}}" for prefix in _PREFIXES)
 
 
-async def create(asked: Asked) -> IssuedServer:
+async def create(asked: AdminRequest) -> IssuedServer:
     """Make an MCP server."""
     return _issued(asked, await asked.control.servers.create(asked.id, asked.body, asked.caller))
 
 
-async def listed(asked: Asked) -> Listed[ShownServer]:
+async def listed(asked: AdminRequest) -> Listed[ShownServer]:
     """List an account's servers."""
     servers, following = await asked.control.servers.page(asked.id, *asked.page())
     shown = [asked.control.servers.show(server) for server in servers]
     return Listed(result=shown, next_cursor=following)
 
 
-async def show(asked: Asked) -> ShownServer:
+async def show(asked: AdminRequest) -> ShownServer:
     """Show one server."""
     return asked.control.servers.show(await _server(asked))
 
 
-async def change(asked: Asked) -> ShownServer:
+async def change(asked: AdminRequest) -> ShownServer:
     """Merge a change into a server."""
     server = await _server(asked)
     changed = await asked.control.servers.change(server, asked.body, asked.caller)
     return asked.control.servers.show(changed)
 
 
-async def rotate(asked: Asked) -> IssuedServer:
+async def rotate(asked: AdminRequest) -> IssuedServer:
     """Give a server a new URL."""
     server = await _server(asked)
     return _issued(asked, await asked.control.servers.rotate(server, asked.body, asked.caller))
 
 
-async def accept(asked: Asked) -> ShownServer:
+async def accept(asked: AdminRequest) -> ShownServer:
     """Accept pending tools."""
     server = await _server(asked)
     accepted = await asked.control.servers.accept_tools(server, asked.body, asked.caller)
     return asked.control.servers.show(accepted)
 
 
-async def revoke(asked: Asked) -> None:
+async def revoke(asked: AdminRequest) -> None:
     """Delete a server."""
     await asked.control.servers.revoke(await _server(asked), asked.caller)
 
 
-async def _server(asked: Asked) -> StoredServer:
+async def _server(asked: AdminRequest) -> StoredServer:
     return await asked.control.servers.get(asked.server_id, asked.id)
 
 
-def _issued(asked: Asked, issued: Issued) -> IssuedServer:
+def _issued(asked: AdminRequest, issued: Issued) -> IssuedServer:
     return issued_server(asked.control.servers.show(issued.server), issued.token, asked.origin)
 
 

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 from crossdock.control import NewToken
 from crossdock.control.responses import IssuedToken, Listed, ShownToken
-from crossdock.web.admin.routes import PAGING, Asked, Route
+from crossdock.web.admin.routes import PAGING, AdminRequest, Route
 
 _ALL, _ONE = "/api-token", "/api-token/{id}"
 
 
-async def create(asked: Asked) -> IssuedToken:
+async def create(asked: AdminRequest) -> IssuedToken:
     """Make an API token."""
     return await asked.control.tokens.create(asked.body, asked.caller)
 
 
-async def listed(asked: Asked) -> Listed[ShownToken]:
+async def listed(asked: AdminRequest) -> Listed[ShownToken]:
     """List API tokens."""
     result, following = await asked.control.tokens.page(*asked.page())
     return Listed(result=result, next_cursor=following)
 
 
-async def show(asked: Asked) -> ShownToken:
+async def show(asked: AdminRequest) -> ShownToken:
     """Show one API token."""
     return await asked.control.tokens.show(asked.id)
 
 
-async def revoke(asked: Asked) -> None:
+async def revoke(asked: AdminRequest) -> None:
     """Delete an API token."""
     await asked.control.tokens.revoke(asked.id, asked.caller)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
@@ -24,41 +24,26 @@ from crossdock.protocol.jsonrpc import (
     request_bytes,
     text_of,
 )
-from crossdock.protocol.request_state import State, States
-from crossdock.protocol.sessions import Session
+from crossdock.protocol.messages import Request
+from crossdock.protocol.request_state import State, States, bound_to
+from crossdock.protocol.sessions import Sessions
 from crossdock.protocol.versions import (
     CAPABILITIES_KEY,
     LOG_LEVEL_KEY,
     LOG_LEVELS,
-    Headers,
-    Revision,
 )
 
 _MOST_MESSAGES = 1_000  # of one call; a mapper that never stops talking must not fill a network
 _ACTIONS = ("accept", "decline", "cancel")
 
 
-class Line(Protocol):
-    """The way back to the client while the answer is not finished."""
+class Questions:
+    """What clients are asked: the states of the newest revision, and, by session and id, the
+    questions that were put to older clients and wait for an answer, `patience` seconds at most."""
 
-    @property
-    def streams(self) -> bool:
-        """Whether messages can be sent before the answer."""
-
-    async def send(self, message: bytes) -> None:
-        """Send a message now."""
-
-    async def release(self) -> None:
-        """End the connection, if the client can come back for what follows."""
-
-    def resume_as(self, session: str, priming: bool) -> None:
-        """Keep what is sent for this session, should the connection break."""
-
-
-class Asked:
-    """Questions that were put to older clients and wait for an answer, by session and id."""
-
-    def __init__(self) -> None:
+    def __init__(self, states: States, patience: float) -> None:
+        self.states = states
+        self.patience = patience
         self._waiting: dict[tuple[str, str], asyncio.Future[Message]] = {}
 
     def expect(self, session: str) -> tuple[str, asyncio.Future[Message]]:
@@ -86,49 +71,25 @@ class Asked:
                 future.cancel()
 
 
-class Exchange:
-    """Implements `Client` for one call."""
+class ClientPeer:
+    """Implements `Peer` for one call: what its client wants to hear, and can be asked."""
 
     __slots__ = (
         "_answers",
-        "_asked",
         "_done",
-        "_headers",
-        "_level",
-        "_line",
-        "_message",
-        "_patience",
-        "_revision",
+        "_questions",
+        "_request",
         "_sent",
-        "_session",
+        "_sessions",
         "_state",
-        "_states",
         "request_id",
     )
 
-    def __init__(
-        self,
-        request_id: str,
-        message: Message,
-        revision: Revision,
-        headers: Headers,
-        line: Line,
-        session: Session | None,
-        level: LogLevel | None,
-        asked: Asked,
-        states: States,
-        patience: float,
-    ) -> None:
-        self.request_id = request_id
-        self._message = message
-        self._revision = revision
-        self._headers = headers
-        self._line = line
-        self._session = session
-        self._level = level
-        self._asked = asked
-        self._states = states
-        self._patience = patience
+    def __init__(self, request: Request, questions: Questions, sessions: Sessions) -> None:
+        self.request_id = request.id
+        self._request = request
+        self._questions = questions
+        self._sessions = sessions
         self._state: State | None = None
         self._answers: dict[str, Any] = {}
         self._done = float("-inf")
@@ -140,21 +101,21 @@ class Exchange:
         self, headers: tuple[tuple[str, str], ...], arguments: msgspec.Raw | None
     ) -> None:
         """Compare arguments with the headers that repeat them. Raises ProtocolError."""
-        if self._revision.modern:
-            param_headers.check(headers, arguments, self._headers.values)
+        if self._request.revision.modern:
+            param_headers.check(headers, arguments, self._request.headers.values)
 
     # --- one way -----------------------------------------------------------------------------
 
     async def progress(self, done: float, total: float | None, message: str) -> None:
         """Send progress, if the request asked for it; only ever forwards."""
-        token = self._message.meta.get("progressToken")
+        token = self._request.message.meta.get("progressToken")
         if token is None or done <= self._done or key_of(token) is None or not self._may_send():
             return
         self._done = done
         params: dict[str, Any] = {"progressToken": token, "progress": done}
         if total is not None:
             params["total"] = total
-        if message and self._revision.annotations:
+        if message and self._request.revision.annotations:
             params["message"] = message
         await self._notify("notifications/progress", params)
 
@@ -169,21 +130,22 @@ class Exchange:
             )
 
     def _wanted_level(self) -> str | None:
-        if not self._revision.modern:
-            return self._level
-        raw = self._message.meta.get(LOG_LEVEL_KEY)
+        if not self._request.revision.modern:
+            session = self._request.session
+            return None if session is None else self._sessions.level(session)
+        raw = self._request.message.meta.get(LOG_LEVEL_KEY)
         return None if raw is None else text_of(raw)
 
     def _may_send(self) -> bool:
-        return self._line.streams and self._sent < _MOST_MESSAGES
+        return self._request.channel.streams and self._sent < _MOST_MESSAGES
 
     async def _notify(self, method: str, params: dict[str, Any]) -> None:
         self._sent += 1
-        await self._line.send(notification_bytes(method, msgspec.json.encode(params)))
+        await self._request.channel.send(notification_bytes(method, msgspec.json.encode(params)))
 
     async def release(self) -> None:
         """Let the client hang up, if it can come back for the answer."""
-        await self._line.release()
+        await self._request.channel.release()
 
     # --- there and back ----------------------------------------------------------------------
 
@@ -192,14 +154,15 @@ class Exchange:
         return self._can_ask(method, "form")
 
     def _can_ask(self, method: str, mode: str) -> bool:
-        if self._revision.modern:
-            declared = capabilities.essential(self._message.meta.get(CAPABILITIES_KEY))
+        if self._request.revision.modern:
+            declared = capabilities.essential(self._request.message.meta.get(CAPABILITIES_KEY))
             return capabilities.has(declared, method, mode)
-        if self._session is None or not self._line.streams:
+        session = self._request.session
+        if session is None or not self._request.channel.streams:
             return False
-        if method == "elicitation/create" and not self._revision.elicitation:
+        if method == "elicitation/create" and not self._request.revision.elicitation:
             return False
-        return capabilities.has(self._session.capabilities, method, mode)
+        return capabilities.has(session.capabilities, method, mode)
 
     async def ask(
         self, questions: tuple[Question, ...], *, unasked: bool = False
@@ -220,21 +183,23 @@ class Exchange:
                 "not declare the capability. Nothing was sent.",
                 capabilities.needed(barred),
             )
-        if self._revision.modern:
+        if self._request.revision.modern:
             return self._answered(questions, unasked)
-        return {question.key: await self._request(question) for question in questions}
+        return {question.key: await self._put(question) for question in questions}
 
     # The newest revision: the question is the answer to the call, which comes again with answers.
 
-    def resume(self, bound: bytes) -> None:
+    def resume(self) -> None:
         """Read the state that came with the call. Raises ProtocolError (-32602)."""
-        self._state = self._states.open(text_of(self._message.params["requestState"]), bound)
+        text = text_of(self._request.message.params["requestState"])
+        self._state = self._questions.states.open(text, self._bound())
         self._answers = dict(self._state.answers)
 
-    def state_of(self, required: InputRequired, bound: bytes) -> str:
-        """Return the state that leads back to where the answers are needed."""
-        asked = tuple(question.key for question in required.questions)
-        return self._states.close(bound, asked, required.answers)
+    def _bound(self) -> bytes:
+        """Return what a state of this call is bound to."""
+        params = self._request.message.params
+        name = text_of(params["name"]) or ""
+        return bound_to(self._request.grant.server_id, name, params.get("arguments"))
 
     def _answered(self, questions: tuple[Question, ...], unasked: bool) -> Mapping[str, Any]:
         state, given = self._state, self._given()
@@ -245,14 +210,16 @@ class Exchange:
                 self._answers[key] = given[key]
         missing = tuple(question for question in questions if question.key not in self._answers)
         if missing:
-            raise InputRequired(missing, self._answers)
+            keys = tuple(question.key for question in missing)
+            state_text = self._questions.states.close(self._bound(), keys, self._answers)
+            raise InputRequired(missing, state_text)
         if state is not None:
-            self._states.use_up(state)
+            self._questions.states.use_up(state)
         return {question.key: self._answers[question.key] for question in questions}
 
     def _given(self) -> dict[str, Any]:
         """Return the answers that came with this request."""
-        raw = self._message.params.get("inputResponses")
+        raw = self._request.message.params.get("inputResponses")
         if raw is None:
             return {}
         try:
@@ -262,24 +229,26 @@ class Exchange:
 
     # Older revisions: a request of ours on the stream of the call.
 
-    async def _request(self, question: Question) -> Any:
-        session = "" if self._session is None else self._session.nonce
-        id, future = self._asked.expect(session)
+    async def _put(self, question: Question) -> Any:
+        session = self._request.session
+        owner = "" if session is None else session.nonce
+        id, future = self._questions.expect(owner)
         try:
             params = msgspec.json.encode(question.params)
-            await self._line.send(request_bytes(id, question.method, params))
-            async with asyncio.timeout(self._patience):
+            await self._request.channel.send(request_bytes(id, question.method, params))
+            async with asyncio.timeout(self._questions.patience):
                 answer = await future
         except TimeoutError:
             raise Forbidden(
-                f"Nobody answered the question within {self._patience:g} s; nothing was sent."
+                f"Nobody answered the question within {self._questions.patience:g} s; "
+                "nothing was sent."
             ) from None
         except asyncio.CancelledError:
             if not future.cancelled() or _cancelling():
                 raise
             raise Forbidden("The client went away before it answered; nothing was sent.") from None
         finally:
-            self._asked.give_up(session, id)
+            self._questions.give_up(owner, id)
         return _result_of(question, answer)
 
 
