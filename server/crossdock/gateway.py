@@ -13,6 +13,7 @@ from crossdock.authoring import CallEvent
 from crossdock.calls.accounts import OpenAccounts
 from crossdock.calls.calls import Calls
 from crossdock.calls.catalog import Catalog
+from crossdock.calls.connection import Connections
 from crossdock.calls.cursors import Cursors
 from crossdock.calls.discovery import Discovery
 from crossdock.calls.upstream import Upstream, UpstreamLimits
@@ -55,9 +56,8 @@ class Gateway:
         self.upstream = Upstream(_upstream_limits(limits), private)
         self.calls = Calls(
             self.catalog,
-            self.upstream,
+            Connections(self.upstream, store.renewed, limits.lock_wait_seconds),
             Cursors(ring.cursor_key),
-            store.renewed,
             limits,
             self._finished,
         )

@@ -17,8 +17,8 @@ import crossdock_malomo
 from crossdock.adapter import Outcome
 from crossdock.adapter.arguments import split
 from crossdock.authoring import Page
-from crossdock.calls.connection import CallContext, Connection, Measured
-from crossdock.calls.locks import Locks
+from crossdock.calls.connection import Connections, Measured
+from crossdock.calls.context import CallContext
 from crossdock.calls.upstream import Upstream, UpstreamLimits
 from crossdock.model import Account, Secret
 from crossdock_malomo.sandbox import accounts
@@ -68,6 +68,16 @@ class Provider:
             return reply.status, msgspec.json.decode(body) if body else None, dict(reply.headers)
 
 
+class Silent:
+    """A client that listens to nothing. These mappers ask nobody, so that part is left out."""
+
+    async def progress(self, done: float, total: float | None, message: str) -> None:
+        """Drop it."""
+
+    async def log(self, level: str, logger: str, data: Any) -> None:
+        """Drop it."""
+
+
 class Tools:
     """The adapter's tools on one account, through the gateway's way of a call."""
 
@@ -77,10 +87,12 @@ class Tools:
         upstream: Upstream,
         *,
         key: str = "",
-        locks: Locks | None = None,
+        connections: Connections | None = None,
         lock_wait: float = 30.0,
     ) -> None:
-        self.locks = locks or Locks()
+        # an API key is never renewed, so no vault is asked
+        vault: Any = None
+        self.connections = connections or Connections(upstream, vault, lock_wait)
         self.adapter = next(iter(crossdock_malomo.crossdock_adapters()))
         (given,) = accounts(base_url)
         credentials = {**given["credentials"], **({"api_key": key} if key else {})}
@@ -91,14 +103,7 @@ class Tools:
             settings=given["settings"],
             credentials={name: Secret(value) for name, value in credentials.items()},
         )
-        self.connection = Connection(
-            account,
-            self.adapter,
-            upstream,
-            self.locks,
-            None,  # type: ignore[arg-type]  # an API key is never renewed, so no vault is asked
-            lock_wait,
-        )
+        self.connection = self.connections.of(account, self.adapter)
 
     async def call(self, name: str, page: Page | None = None, **arguments: Any) -> Outcome:
         """Call a tool as an agent would; `page` goes on where another answer ended."""
@@ -107,7 +112,8 @@ class Tools:
             arguments["next_cursor"] = "sealed"
         raw = msgspec.Raw(msgspec.json.encode(arguments))
         call = split(binding, raw, lambda cursor, filters: page or Page())
-        return await binding.mapper(call, CallContext(self.connection, Measured()))
+        client: Any = Silent()
+        return await binding.mapper(call, CallContext(self.connection, Measured(), client))
 
 
 @pytest.fixture

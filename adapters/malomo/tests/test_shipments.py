@@ -369,7 +369,7 @@ async def test_a_loss_by_another_writer_after_the_write_is_reported(
 async def test_twelve_agents_adding_at_once_all_keep_their_addition(
     provider: Any, tools: Any, upstream: Any
 ) -> None:
-    second = type(tools)(provider.url, upstream, locks=tools.locks)
+    second = type(tools)(provider.url, upstream, connections=tools.connections)
     parcels = [{"carrier": "ups", "tracking_code": f"1Z{n:016d}"} for n in range(12)]
     await asyncio.gather(
         *(
@@ -608,8 +608,9 @@ async def test_a_connection_that_drops_again_and_again_brings_one_write(
 async def test_a_lock_that_cannot_be_had_sends_nothing(
     provider: Any, tools: Any, upstream: Any
 ) -> None:
-    hasty = type(tools)(provider.url, upstream, locks=tools.locks, lock_wait=0.01)
-    async with tools.connection.exclusive(f"/orders/{ORDER}"):
+    hasty = type(tools)(provider.url, upstream, lock_wait=0.01)
+    other = type(tools)(provider.url, upstream, connections=hasty.connections)
+    async with other.connection.tenant.exclusive(f"/orders/{ORDER}"):
         with pytest.raises(Busy):
             await update(hasty, shipments=[FEDEX])
     assert await verbs(provider) == []

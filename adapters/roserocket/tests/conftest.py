@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -13,11 +12,11 @@ from aiohttp import ClientSession
 from aiohttp.test_utils import TestServer
 
 import crossdock_roserocket
-from crossdock.adapter import Outcome, UpstreamReply, UpstreamRequest, decode
+from crossdock.adapter import Outcome
 from crossdock.adapter.arguments import split
 from crossdock.authoring import Page
-from crossdock.calls.connection import Connection, Measured
-from crossdock.calls.locks import Locks
+from crossdock.calls.connection import Connections, Measured
+from crossdock.calls.context import CallContext
 from crossdock.calls.upstream import Upstream, UpstreamLimits
 from crossdock.model import Account, Secret, Vault
 from crossdock_roserocket.sandbox import accounts, create_app
@@ -85,35 +84,14 @@ class Memory:
         self.kept.update(changed)
 
 
-class Line:
-    """The Context of one call: the gateway's own connection, with nobody to tell of progress."""
+class Silent:
+    """A client that listens to nothing. These mappers ask nobody, so that part is left out."""
 
-    def __init__(self, connection: Connection, objects: tuple[str, ...] | None = None) -> None:
-        self.objects = objects
-        self._connection = connection
-        self._measured = Measured()
+    async def progress(self, done: float, total: float | None, message: str) -> None:
+        """Drop it."""
 
-    @property
-    def settings(self) -> Mapping[str, Any]:
-        """The account's settings, defaults included."""
-        return self._connection.settings
-
-    async def send(self, request: UpstreamRequest) -> UpstreamReply:
-        """Send once."""
-        return await self._connection.send(request, self._measured)
-
-    async def fetch(self, path: str, **query: str) -> Any:
-        """GET `path` and decode the answer."""
-        pairs = tuple(query.items())
-        return decode((await self.send(UpstreamRequest(verb="GET", path=path, query=pairs))).body)
-
-    def exclusive(self, key: str) -> AbstractAsyncContextManager[None]:
-        """Serialise a read-modify-write on this organisation."""
-        return self._connection.exclusive(key)
-
-    async def remember(self, key: str, ttl: float, make: Callable[[], Awaitable[Any]]) -> Any:
-        """Keep ids and names for `ttl` seconds."""
-        return await self._connection.remember(key, ttl, make)
+    async def log(self, level: str, logger: str, data: Any) -> None:
+        """Drop it."""
 
 
 class Tools:
@@ -127,7 +105,6 @@ class Tools:
         settings: Mapping[str, Any] | None = None,
         credentials: Mapping[str, str] | None = None,
         vault: Vault | None = None,
-        locks: Locks | None = None,
         objects: tuple[str, ...] | None = None,
     ) -> None:
         self.objects = objects
@@ -142,11 +119,9 @@ class Tools:
                 name: Secret(value) for name, value in (credentials or given["credentials"]).items()
             },
         )
-        self.connection = Connection(
-            self.account, self.adapter, upstream, locks or Locks(), vault or Memory(), 10.0
-        )
-        merged = {**self.adapter.defaults(), **self.account.settings}
-        self.bindings = self.adapter.toolset(merged).bindings
+        connections = Connections(upstream, vault or Memory(), 10.0)
+        self.connection = connections.of(self.account, self.adapter)
+        self.bindings = self.adapter.toolset(self.connection.settings).bindings
 
     async def call(self, tool: str, page: Page | None = None, /, **arguments: Any) -> Outcome:
         """Call a tool as an agent would; `page` goes on where another answer ended."""
@@ -155,8 +130,8 @@ class Tools:
             arguments["next_cursor"] = "sealed"
         raw = msgspec.Raw(msgspec.json.encode(arguments))
         call = split(binding, raw, lambda cursor, filters: page or Page())
-        # These mappers ask nobody and report nothing, so that part of a Context is left out.
-        context: Any = Line(self.connection, self.objects)
+        client: Any = Silent()
+        context = CallContext(self.connection, Measured(), client, objects=self.objects)
         return await binding.mapper(call, context)
 
     @staticmethod

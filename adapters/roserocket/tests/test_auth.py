@@ -182,7 +182,7 @@ async def test_a_kill_between_rotation_and_use_loses_no_account(
 
     dying = account(credentials=REFRESHED, vault=KilledAfterKeeping())
     with pytest.raises(Killed):
-        await dying.connection._renew()
+        await dying.call(GET, id=ORDER)
     assert await provider.requests() == []
     assert await account(credentials=REFRESHED, vault=store.renewed).found(GET, id=ORDER)
 

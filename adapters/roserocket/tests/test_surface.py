@@ -47,7 +47,7 @@ INVENTORY = {
 
 def surface(**settings: Any) -> dict[str, Tool]:
     adapter = next(iter(crossdock_roserocket.crossdock_adapters()))
-    found = adapter.toolset({**adapter.defaults(), **settings})
+    found = adapter.toolset(adapter.complete(settings))
     assert found.problems == ()
     assert found.withheld == ()
     return {name: binding.tool for name, binding in found.bindings.items()}

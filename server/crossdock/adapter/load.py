@@ -189,6 +189,10 @@ class Adapter:
         settings = {name: spec.default for name, spec in self.manifest.settings.items()}
         return {"base_url": self.manifest.base_url, **settings}
 
+    def complete(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Return an account's settings, with the defaults where it says nothing."""
+        return {**self.defaults(), **settings}
+
     def _files(self) -> list[Path]:
         return [self._toml, *sorted(self._docs.glob("*.md"))]
 

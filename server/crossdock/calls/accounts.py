@@ -172,7 +172,7 @@ def check_account(
 def check_tools(adapter: Adapter, settings: Mapping[str, Any], place: str = "") -> None:
     """Refuse settings of which the adapter cannot make tools. Raises InvalidAccount."""
     try:
-        adapter.toolset({**adapter.defaults(), **settings})
+        adapter.toolset(adapter.complete(settings))
     except InvalidArguments as error:
         field = f"{place}.{error.argument}" if place else error.argument
         raise InvalidAccount(field, error.why) from None

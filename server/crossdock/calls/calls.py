@@ -15,14 +15,12 @@ import msgspec
 
 from crossdock.adapter.arguments import OpenCursor, split
 from crossdock.adapter.bodies import malformed
-from crossdock.adapter.load import Adapter
 from crossdock.authoring import Call, CallEvent, Outcome, Tool, UpstreamRequest
 from crossdock.calls.catalog import Bound, Catalog
 from crossdock.calls.confirmation import confirmed
-from crossdock.calls.connection import CallContext, Connection, Measured
+from crossdock.calls.connection import Connections, Measured
+from crossdock.calls.context import CallContext
 from crossdock.calls.cursors import Cursors
-from crossdock.calls.locks import Locks
-from crossdock.calls.upstream import Upstream
 from crossdock.config import LimitSettings
 from crossdock.errors import (
     BadToolOutput,
@@ -33,7 +31,7 @@ from crossdock.errors import (
     WriteOutcomeUnknown,
 )
 from crossdock.log import logger
-from crossdock.model import Account, Grant, Peer, ToolList, Vault
+from crossdock.model import Account, Grant, Peer, ToolList
 
 log = logger(__name__)
 _BLOCKS = ("text", "image", "audio", "resource", "resource_link")
@@ -46,21 +44,17 @@ class Calls:
     def __init__(
         self,
         catalog: Catalog,
-        upstream: Upstream,
+        connections: Connections,
         cursors: Cursors,
-        vault: Vault,
         limits: LimitSettings,
         finished: Callable[[CallEvent], None],
     ) -> None:
         self._catalog = catalog
-        self._upstream = upstream
+        self._connections = connections
         self._cursors = cursors
-        self._vault = vault
         self._limits = limits
         self._finished = finished
         self._log = log.bind()  # the lazy logger would be made anew for every line
-        self._locks = Locks()
-        self._connections: dict[str, Connection] = {}
         self._running: dict[str, int] = {}
         self._total = 0
         self._writes: set[asyncio.Task[Outcome]] = set()
@@ -104,7 +98,7 @@ class Calls:
         request = UpstreamRequest(verb="GET", path=path, query=tuple(parse_qsl(query)))
         try:
             async with asyncio.timeout(self._limits.read_seconds):
-                await self._connection(account, adapter).send(request, Measured())
+                await self._connections.of(account, adapter).send(request, Measured())
         except TimeoutError:
             raise UpstreamFailure(
                 "upstream_timeout", "The provider did not answer in time.", retryable=True
@@ -159,8 +153,8 @@ class Calls:
         outcome = "internal"
         try:
             call = split(bound.binding, arguments, self._opener(grant, tool))
-            line = self._connection(bound.account, bound.adapter)
-            context = CallContext(line, measured, client, objects=grant.scope.objects)
+            connection = self._connections.of(bound.account, bound.adapter)
+            context = CallContext(connection, measured, client, objects=grant.scope.objects)
             if tool.confirm is not None and grant.scope.confirm == "destructive":
                 await confirmed(bound.binding, call, client)
             answer = self._answer(grant, call, await self._mapped(bound, call, context))
@@ -178,20 +172,6 @@ class Calls:
 
     def _opener(self, grant: Grant, tool: Tool) -> OpenCursor:
         return lambda cursor, chosen: self._cursors.open(cursor, grant.server_id, tool.name, chosen)
-
-    def _connection(self, account: Account, adapter: Adapter) -> Connection:
-        found = self._connections.get(account.id)
-        if found is None or found.account is not account or found.generation != adapter.generation:
-            found = Connection(
-                account,
-                adapter,
-                self._upstream,
-                self._locks,
-                self._vault,
-                self._limits.lock_wait_seconds,
-            )
-            self._connections[account.id] = found
-        return found
 
     async def _mapped(self, bound: Bound, call: Call, context: CallContext) -> Outcome:
         tool = bound.binding.tool

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from cachetools import LRUCache
 
@@ -158,8 +157,7 @@ class Catalog:
         return view
 
     def _toolset(self, adapter: Adapter, account: Account) -> Toolset:
-        settings: Mapping[str, Any] = {**adapter.defaults(), **account.settings}
-        return adapter.toolset(settings)
+        return adapter.toolset(adapter.complete(account.settings))
 
 
 def _accepted(adapter: Adapter, grant: Grant) -> frozenset[str] | None:

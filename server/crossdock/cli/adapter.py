@@ -149,7 +149,7 @@ def tools(
     if adapter is None:
         known = ", ".join([*settings.accounts, *sorted(loaded.adapters)])
         raise CrossdockError(f"{account_or_adapter!r} is no account and no adapter; known: {known}")
-    chosen = adapter.toolset({**adapter.defaults(), **(account.settings if account else {})})
+    chosen = adapter.toolset(adapter.complete(account.settings if account else {}))
     scope: Scope = Scope(
         methods=_filter("methods", methods, method_words(chosen)),
         tags=_filter("tags", tags, tags_of(chosen)),

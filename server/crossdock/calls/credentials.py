@@ -1,0 +1,135 @@
+"""How one account's requests are signed, and how its tokens are renewed.
+
+A renewal runs once for all who wait for it, and what it rotates is kept before it is used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from yarl import URL
+
+from crossdock.adapter.load import Adapter
+from crossdock.adapter.manifest import FailuresSpec
+from crossdock.authoring import Renewal, UpstreamReply
+from crossdock.calls.upstream import Upstream, query_string
+from crossdock.model import Account, Struct, Vault
+from crossdock.redaction import redactor
+
+_EARLY = 60.0  # renew this long before a token's end, or at four fifths of a short life
+_UNSAID = 300.0
+
+
+class Signature(Struct, frozen=True, kw_only=True):
+    """What every request of an account carries: its headers, and query pairs behind its own."""
+
+    headers: Mapping[str, str]
+    query: tuple[tuple[str, str], ...] = ()
+
+
+class Credentials:
+    """Signs for one account, by its adapter's scheme."""
+
+    def __init__(
+        self, account: Account, adapter: Adapter, upstream: Upstream, vault: Vault
+    ) -> None:
+        self._account = account
+        self._auth = adapter.auth
+        self._settings = adapter.complete(account.settings)
+        self._vault = vault
+        self._endpoint = TokenEndpoint(upstream, adapter.manifest.failures)
+        self._fixed = {"Content-Type": "application/json", **adapter.manifest.headers}
+        self._values = {name: secret.reveal() for name, secret in account.credentials.items()}
+        self._recalled = False
+        self._unkept: Mapping[str, str] = {}
+        self._renewing: asyncio.Task[Signature] | None = None
+        self.renewable = self._auth.renews
+        self._signature = None if self.renewable else self._sign(None)
+        self._ends = math.inf
+
+    async def signature(self) -> Signature:
+        """Return what is valid now. Raises UpstreamFailure when there is no token to be had."""
+        if self._signature is None or time.monotonic() >= self._ends:
+            return await self._renewed()
+        return self._signature
+
+    async def replace(self, refused: Signature) -> Signature:
+        """Return another signature for one that the provider refused with a 401."""
+        if self._signature is refused:  # else somebody renewed it meanwhile
+            self._signature = None
+        return await self.signature()
+
+    def _sign(self, token: str | None) -> Signature:
+        headers, query = self._auth.sign(self._values, self._settings, token)
+        return Signature(headers={**self._fixed, **dict(headers)}, query=query)
+
+    # --- renewal -----------------------------------------------------------------------------
+
+    async def _renewed(self) -> Signature:
+        """Wait for the one renewal under way, or start it."""
+        if self._renewing is None:
+            self._renewing = asyncio.create_task(self._renew())
+            self._renewing.add_done_callback(self._renewal_done)
+        return await asyncio.shield(self._renewing)
+
+    def _renewal_done(self, task: asyncio.Task[Signature]) -> None:
+        self._renewing = None
+        if not task.cancelled():
+            task.exception()  # everyone who waited has it; asyncio need not report it again
+
+    async def _renew(self) -> Signature:
+        if not self._recalled:
+            configured = self._account.credentials
+            current = await self._vault.current(self._account.id, configured)
+            self._values.update({name: secret.reveal() for name, secret in current.items()})
+            self._recalled = True
+        await self._keep()
+        started = time.monotonic()
+        renewal = await self._auth.renew(self._values, self._settings, self._endpoint)
+        redactor.learn([renewal.token, *renewal.changed.values()])
+        # The old one is spent: should the store fail now, the new one must not be lost with it.
+        self._values.update(renewal.changed)
+        self._unkept = {**self._unkept, **renewal.changed}
+        await self._keep()
+        self._ends = started + _use_of(renewal)
+        self._signature = self._sign(renewal.token)
+        return self._signature
+
+    async def _keep(self) -> None:
+        if self._unkept:
+            await self._vault.keep(self._account.id, self._account.credentials, self._unkept)
+            self._unkept = {}
+
+
+def _use_of(renewal: Renewal) -> float:
+    """For how many seconds a token is used."""
+    life = _UNSAID if renewal.expires_in is None else renewal.expires_in
+    return max(life * 0.8, life - _EARLY)
+
+
+class TokenEndpoint:
+    """Where tokens come from. Implements the authors' `TokenHttp`."""
+
+    def __init__(self, upstream: Upstream, failures: FailuresSpec) -> None:
+        self._upstream = upstream
+        # OAuth says why in words of its own (RFC 6749, 5.2), whatever the provider's API does.
+        own = [failures.message] if isinstance(failures.message, str) else failures.message
+        pointers = ["/error_description", "/error", *own]
+        self._failures = msgspec.structs.replace(failures, message=pointers)
+
+    async def post(
+        self, url: str, *, form: Mapping[str, str] | None = None, json: Any = None
+    ) -> UpstreamReply:
+        """POST once. Raises UpstreamFailure for everything but a 2xx answer."""
+        if form is not None:
+            body = query_string(list(form.items())).encode()
+            kind = "application/x-www-form-urlencoded"
+        else:
+            body, kind = msgspec.json.encode(json), "application/json"
+        headers = {"Content-Type": kind, "Accept": "application/json"}
+        return await self._upstream.send("POST", URL(url), headers, body, self._failures)

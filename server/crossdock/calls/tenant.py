@@ -1,0 +1,47 @@
+"""What calls share that act on one customer's data at a provider: locks, and remembered ids."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import msgspec
+from cachetools import TLRUCache
+
+from crossdock.calls.locks import Locks
+
+_REMEMBERED = 1000
+
+
+class Tenant:
+    """A customer at a provider, known by base URL and credentials: two accounts may share one."""
+
+    def __init__(
+        self, base_url: str, credentials: Mapping[str, str], locks: Locks, wait: float
+    ) -> None:
+        known = msgspec.json.encode([base_url, sorted(credentials.items())])
+        self._name = hashlib.sha256(known).hexdigest()
+        self._locks = locks
+        self._wait = wait
+        self._remembered: TLRUCache[str, tuple[float, Any]] = TLRUCache(
+            _REMEMBERED, ttu=lambda _, kept, now: now + kept[0], timer=time.monotonic
+        )
+
+    def exclusive(self, key: str) -> AbstractAsyncContextManager[None]:
+        """Hold this tenant's lock of `key`. Raises Busy."""
+        return self._locks.hold("exclusive", self._name, key, wait=self._wait)
+
+    async def remember(self, key: str, ttl: float, make: Callable[[], Awaitable[Any]]) -> Any:
+        """Return what `make` gave less than `ttl` seconds ago; one maker at a time."""
+        kept = self._remembered.get(key)
+        if kept is not None:
+            return kept[1]
+        async with self._locks.hold("remember", self._name, key, wait=self._wait):
+            kept = self._remembered.get(key)
+            if kept is None:
+                kept = (ttl, await make())
+                self._remembered[key] = kept
+            return kept[1]
