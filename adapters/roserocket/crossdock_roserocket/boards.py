@@ -20,7 +20,8 @@ from crossdock.adapter import (
     UpstreamRequest,
     encode,
 )
-from crossdock_roserocket.catalogue import is_uuid, key_of, plain
+from crossdock_roserocket.catalogue import is_uuid, plain
+from crossdock_roserocket.kinds import allowed, asked_key, is_hidden
 
 _REMEMBERED = 300.0
 _PATH = "/boards/nav"
@@ -40,21 +41,29 @@ async def board_for(
 ) -> tuple[Board, tuple[str, ...]]:
     """Return the board to work through for a key, and a note on the choice.
 
-    `given` is what the agent passed: an id, sent as it is, or a board's name.
-    Raises InvalidArguments when the navigation has no such board.
+    `given` is what the agent passed: a board's id or its name. An id that is not in the navigation
+    is sent as it is, unless the server sees certain kinds only. Raises InvalidArguments.
     """
-    if given is not None and is_uuid(given):
-        return Board(id=given), ()
     known = await _boards(context)
     if given is not None:
-        named = [board for board in known if plain(board.name) == plain(given)]
-        if not named:
-            raise InvalidArguments("boardId", f"no board is called {given!r}. {_listed(known)}")
-        return named[0], (f"boardId {given!r} is the board {named[0].id}.",)
+        named = [one for one in known if one.id == given or plain(one.name) == plain(given)]
+        fitting = [one for one in named if one.object_key == key]
+        if fitting:
+            note = f"board_id {given!r} is the board {fitting[0].id}."
+            return fitting[0], () if is_uuid(given) else (note,)
+        if named:
+            raise InvalidArguments(
+                "board_id",
+                f"{given!r} is a board of {named[0].object_key}, not of {key}; leave it out and "
+                "the board is found",
+            )
+        if is_uuid(given) and allowed(context) is None:
+            return Board(id=given), ()
+        raise InvalidArguments("board_id", f"there is no board {given!r}. {_listed(known)}")
     fitting = sorted((b for b in known if b.object_key == key), key=lambda b: b.is_external)
     if not fitting:
         raise InvalidArguments(
-            "boardId",
+            "board_id",
             f"no board in the navigation shows {key}, so none can be found by itself; pass one. "
             f"{_listed(known)}",
         )
@@ -65,12 +74,12 @@ async def board_for(
     return board, (note,)
 
 
-async def key_of_board(context: Context, board_id: str) -> str:
+async def key_of_board(context: Context, given: str) -> str:
     """Return the object key that a board shows. Raises InvalidArguments."""
     for board in await _boards(context):
-        if board.id == board_id or plain(board.name) == plain(board_id):
+        if board.id == given or plain(board.name) == plain(given):
             return board.object_key
-    raise InvalidArguments("objectKey", "is needed: the board is not in the navigation")
+    raise InvalidArguments("object_key", "is needed: the board is not in the navigation")
 
 
 def _listed(boards: list[Board]) -> str:
@@ -83,7 +92,8 @@ async def _boards(context: Context) -> list[Board]:
         reply = await context.send(_request(context, None))
         return [msgspec.to_builtins(board) for board in _decoded(reply, Board)]
 
-    return msgspec.convert(await context.remember("boards", _REMEMBERED, read), list[Board])
+    every = msgspec.convert(await context.remember("boards", _REMEMBERED, read), list[Board])
+    return [board for board in every if not is_hidden(context, board.object_key)]
 
 
 def _request(context: Context, key: str | None) -> UpstreamRequest:
@@ -104,12 +114,13 @@ def _decoded(reply: UpstreamReply, kind: Any) -> Any:
 async def list_boards(call: Call, context: Context) -> Outcome:
     """List boards; the provider may ignore the key, so it is looked at again here."""
     given = call.query.get("objectKey")
-    key = None if given is None else key_of(given, "objectKey")
+    key = None if given is None else asked_key(context, given, "object_key")
     reply = await context.send(_request(context, key))
     raw: list[msgspec.Raw] = _decoded(reply, msgspec.Raw)
     rows = list(zip(raw, _decoded(reply, dict[str, Any]), strict=True))
     if key is not None:
         rows = [row for row in rows if row[1].get("objectKey") == key]
+    rows = [row for row in rows if not is_hidden(context, row[1].get("objectKey"))]
     if order := call.mapper.get("orderBy"):
         rows.sort(key=lambda row: str(row[1].get(order, "")).casefold())
     if call.mapper.get("orderByDirection") == "desc":

@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from importlib import resources
 from typing import Literal
 
@@ -98,23 +98,25 @@ def is_uuid(text: object) -> bool:
     return isinstance(text, str) and bool(_UUID.fullmatch(text))
 
 
-def key_of(text: str, argument: str) -> str:
+def key_of(text: str, argument: str, among: Collection[str] | None = None) -> str:
     """Return the provider's spelling of an object key, whatever the case (`Order` → `order`).
 
-    An organisation's own key (ending in __c) is sent as given. Raises InvalidArguments.
+    An organisation's own key (ending in __c) is sent as given. Only keys `among` these exist.
+    Raises InvalidArguments.
     """
     word = text.strip()
-    if word.endswith("__c") and re.fullmatch(r"\w+", word):
-        return word
-    if found := _KEYS.get(plain(word)):
+    found = _KEYS.get(plain(word))
+    if found is None and word.endswith("__c") and re.fullmatch(r"\w+", word):
+        found = word
+    if found is not None and (among is None or found in among):
         return found
-    near = [_KEYS[one] for one in difflib.get_close_matches(plain(word), _KEYS, 3, 0.6)]
+    known = {name: key for name, key in _KEYS.items() if among is None or key in among}
+    near = [known[one] for one in difflib.get_close_matches(plain(word), known, 3, 0.6)]
     hint = f" Did you mean {' or '.join(dict.fromkeys(near))}?" if near else ""
-    raise InvalidArguments(
-        argument,
-        f"Rose Rocket has no object key {text!r}.{hint} Keys: {', '.join(CATALOGUE)}; "
-        "an organisation's own end in __c.",
-    )
+    keys = f"{', '.join(CATALOGUE)}; an organisation's own end in __c"
+    if among is not None:
+        keys = ", ".join(sorted(among))
+    raise InvalidArguments(argument, f"Rose Rocket has no object key {text!r}.{hint} Keys: {keys}.")
 
 
 def spelled(text: str) -> str:
@@ -128,16 +130,10 @@ def fields_of(key: str) -> dict[str, Field]:
     return found.fields if found else {}
 
 
-def kind_of(key: str, field: str) -> FieldKind | None:
-    """Return what kind of field this is, None when it is not documented."""
-    found = fields_of(key).get(field)
-    return found.kind if found else COMMON.get(field)
-
-
-def option_of(key: str, field: str, value: str, argument: str) -> str:
+def option_of(key: str, field: str, value: str, argument: str, *, searching: bool = False) -> str:
     """Return the exact option for a select value, forgiving case and blanks.
 
-    Raises InvalidArguments with the allowed values.
+    `searching`: it is looked for, not written. Raises InvalidArguments with the allowed values.
     """
     found = fields_of(key).get(field)
     if found is None or not found.options:
@@ -147,12 +143,14 @@ def option_of(key: str, field: str, value: str, argument: str) -> str:
             return value if found.any_case else option
     if found.open:
         return value
-    raise InvalidArguments(argument, _no_option(key, field, value, found.options))
+    raise InvalidArguments(argument, _no_option(key, field, value, found.options, searching))
 
 
-def _no_option(key: str, field: str, value: str, options: Iterable[str]) -> str:
+def _no_option(key: str, field: str, value: str, options: Iterable[str], searching: bool) -> str:
     text = f"{value!r} is not a {field} of {key}; allowed: {', '.join(options)}."
-    if field == "status" and key in ("order", "manifest", "task"):
+    if searching:
+        text += f" Filter by one or several of these, or leave {field} out to find all."
+    elif field == "status" and key in ("order", "manifest", "task"):
         text += (
             " What happened on the way (a delay, a breakdown, an arrival) is not a status: "
             "log it with create_a_roserocket_event."

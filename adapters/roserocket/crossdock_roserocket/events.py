@@ -29,12 +29,14 @@ from crossdock.adapter import (
 )
 from crossdock_roserocket.boards import board_for
 from crossdock_roserocket.catalogue import plain
-from crossdock_roserocket.identity import Located, locate
+from crossdock_roserocket.identity import Located, locate, need_kind, user_id
+from crossdock_roserocket.kinds import allowed, is_hidden
 from crossdock_roserocket.objects import lost
 
 _KINDS = ("create", "mutate", "internal", "widget-open", "widget-close")
+_SHOWN = ("create", "mutate", "internal", "order.status-changed")
 _TYPES = {plain(kind): kind for kind in _KINDS}
-_TEXT_KEYS = ("logMessage", "message", "note", "notes", "description", "text", "reason")
+_TEXT_KEYS = ("message", "note", "notes", "description", "text", "reason")
 _LOOK_BACK = timedelta(hours=24)
 _LANDING = 60.0  # seconds in which a written event may not be readable yet
 _COMPARED = 100
@@ -60,6 +62,7 @@ async def list_events(call: Call, context: Context) -> Outcome:
     that arrive meanwhile shift nothing. Whether the bookmark itself is shown again is not
     documented; it is dropped when it is.
     """
+    _check_types(call.query)
     found = await locate(
         context,
         call.query["recordId"],
@@ -77,6 +80,10 @@ async def list_events(call: Call, context: Context) -> Outcome:
         # One more shows whether the list goes on, another makes up for a repeated bookmark.
         "limit": limit + 2,
     }
+    if "userId" in query:
+        query["userId"] = await user_id(context, query["userId"], "user_id")
+    if "boardId" in query:
+        query["boardId"] = (await board_for(context, found.key, query["boardId"]))[0].id
     if call.page.anchor is not None:
         query |= {"bookmark": call.page.anchor}
         query.pop("offset", None)
@@ -84,17 +91,37 @@ async def list_events(call: Call, context: Context) -> Outcome:
     events = _decoded(reply).results
     if call.page.anchor is not None and events and _seen(events[0]).id == call.page.anchor:
         events = events[1:]
-    notes = found.notes
-    if not events and call.page.anchor is None:
-        notes += (f"No event of {found.key} {found.id} fits. Is it a record of that kind?",)
     more = len(events) > limit
     kept = events[:limit]
-    return Outcome(
-        data=kept,
-        next_page=Page(anchor=_seen(kept[-1]).id) if more else None,
-        rate=reply.rate,
-        notes=notes,
-    )
+    following = Page(anchor=_seen(kept[-1]).id) if more else None
+    notes = found.notes
+    if not kept and call.page.anchor is None:
+        await need_kind(context, found.id, found.key, "object_key")
+        notes += (f"No event of {found.key} {found.id} fits.",)
+    kept = [event for event in kept if not _of_hidden(context, event)]
+    return Outcome(data=kept, next_page=following, rate=reply.rate, notes=notes)
+
+
+def _check_types(query: Mapping[str, Any]) -> None:
+    """Refuse types that no event has. Raises InvalidArguments."""
+    for argument, name in (
+        ("type", "type"),
+        ("in_types", "inTypes"),
+        ("not_in_types", "notInTypes"),
+    ):
+        for one in filter(None, str(query.get(name, "")).split(",")):
+            if one not in _SHOWN and not (argument == "not_in_types" and one in _KINDS):
+                raise InvalidArguments(
+                    argument,
+                    f"{one!r} is no type that is shown; use {', '.join(_SHOWN)} (a note by a "
+                    "person is internal, a change is mutate)",
+                )
+
+
+def _of_hidden(context: Context, event: msgspec.Raw) -> bool:
+    json = _seen(event).json if allowed(context) is not None else None
+    key = json.get("objectKey") if isinstance(json, dict) else None
+    return key is not None and is_hidden(context, key)
 
 
 def _get(path: str, query: Mapping[str, Any]) -> UpstreamRequest:
@@ -143,7 +170,7 @@ async def create_event(call: Call, context: Context) -> Outcome:
         context,
         call.body["recordId"],
         call.mapper.get("object_key"),
-        id_argument="recordId",
+        id_argument="record_id",
         key_argument="object_key",
     )
     board, board_notes = await board_for(context, found.key, call.body.get("boardId"))
@@ -243,31 +270,41 @@ def _mark(json: Any) -> str:
 
 
 def _note(call: Call) -> _Note:
-    """Return a valid event for what the agent said, `type: "Delay"` and the like included."""
-    json = dict(call.body.get("json", {}))
+    """Return a valid event for what the agent said, `type: "Delay"` and the like included.
+
+    Only what arrives as message, status or severity is worded here; a json.logMessage is stored
+    as it is. Raises InvalidArguments.
+    """
+    json = {name: value for name, value in call.body.get("json", {}).items() if value is not None}
     given = call.body.get("type", "internal")
     kind, status = _TYPES.get(plain(given)), call.mapper.get("status")
     notes: tuple[str, ...] = ()
     if kind is None:
         kind, status = "internal", status or given.strip()
         notes = (f"Rose Rocket has no event type {given!r}; it was logged as an internal note.",)
+    message, severity = call.mapper.get("message"), call.mapper.get("severity")
+    ready = json.get("logMessage")
+    if ready is not None and not (isinstance(ready, str) and ready.strip()):
+        raise InvalidArguments("json.logMessage", "must be text, and not empty")
+    if ready and message and message != ready:
+        raise InvalidArguments("message", "is given, and json.logMessage too; give one of them")
     if kind != "internal":
-        return _Note(kind=kind, json=json)
-    severity = call.mapper.get("severity") or json.get("severity")
-    message = call.mapper.get("message") or _text_in(json) or status
-    if not message:
-        raise InvalidArguments("message", "is required: say what happened")
-    json |= {"logMessage": _headed(message, status, severity)}
+        return _Note(kind=kind, json=json | ({"logMessage": message} if message else {}))
+    if not ready:
+        text = message or _text_in(json) or status
+        if not text:
+            raise InvalidArguments(
+                "message", 'is required: say what happened, as {"message": "Delayed by 2 hours"}'
+            )
+        json |= {"logMessage": _headed(text, status, severity)}
     json |= {name: value for name, value in (("status", status), ("severity", severity)) if value}
     return _Note(kind=kind, json=json, notes=notes)
 
 
 def _text_in(json: dict[str, Any]) -> str:
-    """Take the text out of a json that an agent made up."""
-    for name in _TEXT_KEYS:
-        if isinstance(json.get(name), str) and json[name].strip():
-            return str(json.pop(name))
-    return ""
+    """Find the text in a json that an agent made up."""
+    texts = (json[name] for name in _TEXT_KEYS if isinstance(json.get(name), str))
+    return next((text for text in texts if text.strip()), "")
 
 
 def _headed(message: str, status: str | None, severity: str | None) -> str:

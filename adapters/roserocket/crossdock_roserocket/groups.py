@@ -15,10 +15,45 @@ from crossdock.adapter import (
     encode,
     rest,
 )
-from crossdock_roserocket.identity import need_uuid, user_id
+from crossdock_roserocket.catalogue import is_uuid
+from crossdock_roserocket.identity import text_of, user_id
 from crossdock_roserocket.objects import answered, noted
 
-_FIND = "Find the group's id with roserocket_user_groups_search."
+_RESERVED = frozenset("/\\?#%")
+
+
+async def group_id(context: Context, given: Any, argument: str) -> tuple[str, str]:
+    """Return the id of the group that an id or a name means, and a note if it was a name.
+
+    Raises InvalidArguments with the names there are."""
+    if is_uuid(given):
+        return given, ""
+    if not isinstance(given, str) or set(given) & _RESERVED:
+        raise InvalidArguments(
+            argument, f"{given!r} is no group; find its id with roserocket_user_groups_search"
+        )
+    every = await _groups(context)
+    wanted = " ".join(given.split()).casefold()
+    found = [one for one in every if str(one.get("name", "")).casefold() == wanted]
+    found = found or [one for one in every if wanted in str(one.get("name", "")).casefold()]
+    if len(found) == 1:
+        return text_of(found[0], "id"), f"{argument} {given!r} is the group {found[0]['id']}."
+    names = ", ".join(f"{one.get('name')} ({one.get('id')})" for one in (found or every)[:50])
+    if found:
+        raise InvalidArguments(argument, f"{given!r} could mean several groups: {names}")
+    raise InvalidArguments(
+        argument, f"{given!r} is no uuid, and no group's name holds it. Groups: {names or 'none'}"
+    )
+
+
+async def _groups(context: Context) -> list[dict[str, Any]]:
+    every = await context.fetch("/userGroups")
+    return [one for one in every if isinstance(one, dict)] if isinstance(every, list) else []
+
+
+def many(value: Any) -> list[Any]:
+    """Return a value as a list."""
+    return value if isinstance(value, list) else [value]
 
 
 async def search_groups(call: Call, context: Context) -> Outcome:
@@ -28,8 +63,7 @@ async def search_groups(call: Call, context: Context) -> Outcome:
     answer = answered(outcome)
     if name is None or not isinstance(answer, dict) or answer.get("results"):
         return outcome
-    every = await context.fetch("/userGroups")
-    groups = [one for one in every if isinstance(one, dict)] if isinstance(every, list) else []
+    groups = await _groups(context)
     wanted = name.casefold()
     found = [one for one in groups if wanted in str(one.get("name", "")).casefold()]
     if ids := call.body.get("ids"):
@@ -46,23 +80,31 @@ async def search_groups(call: Call, context: Context) -> Outcome:
 
 async def list_members(call: Call, context: Context) -> Outcome:
     """List a group's members."""
-    need_uuid(call.path["group_id"], "group_id", _FIND)
-    return await rest(call, context)
+    group, note = await group_id(context, call.path["group_id"], "group_id")
+    return noted(await rest(_at(call, group_id=group), context), (note,) if note else ())
 
 
 async def change_members(call: Call, context: Context) -> Outcome:
     """Add and remove members in one request, and say what became of each difference."""
-    need_uuid(call.path["id"], "id", _FIND)
-    add = await _users(context, call.body.get("add", []), "add")
-    remove = await _users(context, call.body.get("remove", []), "remove")
-    if not add and not remove:
-        raise InvalidArguments("add", "give users to add, or to remove")
+    given_add, given_remove = call.body.get("add", []), call.body.get("remove", [])
+    if not given_add and not given_remove:
+        raise InvalidArguments(
+            "add", 'give users to add, or to remove: {"add": ["<user id>"], "remove": []}'
+        )
+    group, note = await group_id(context, call.path["id"], "id")
+    call = _at(call, id=group)
+    add = await _users(context, given_add, "add")
+    remove = await _users(context, given_remove, "remove")
     outcome = await rest(_with(call, add, remove), context)
-    notes = _both(add, remove)
+    notes = ((note,) if note else ()) + _both(add, remove)
     wanted = [one for one in add if one not in remove]
     if _count(outcome, "added") != len(wanted) or _count(outcome, "removed") != len(remove):
         notes += await _explained(call, context, wanted, remove, outcome)
     return noted(outcome, notes)
+
+
+def _at(call: Call, **path: str) -> Call:
+    return msgspec.structs.replace(call, path={**call.path, **path})
 
 
 async def _users(context: Context, given: list[str], argument: str) -> list[str]:

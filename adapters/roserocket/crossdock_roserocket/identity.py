@@ -7,6 +7,7 @@ and is looked up as an external id. Nothing is guessed for a deletion.
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -21,7 +22,14 @@ from crossdock.adapter import (
     one_segment,
 )
 from crossdock_roserocket.boards import board_for
-from crossdock_roserocket.catalogue import DEFAULT_KEY, is_uuid, key_of
+from crossdock_roserocket.catalogue import is_uuid
+from crossdock_roserocket.kinds import (
+    allowed,
+    asked_key,
+    is_hidden,
+    key_or_default,
+    no_record,
+)
 
 _REMEMBERED = 300.0
 
@@ -41,14 +49,6 @@ def external_path(key: str, external: str) -> str:
     if not external.strip() or any(unicodedata.category(one) == "Cc" for one in external):
         raise InvalidArguments("", f"{external!r} cannot be an id: empty, or a control character")
     return f"/objects/{one_segment(key)}/{one_segment(external)}/external"
-
-
-def key_or_default(given: str | None, argument: str) -> tuple[str, tuple[str, ...]]:
-    """Return the object key, `order` if none was given, with a note that says so."""
-    if given is not None:
-        return key_of(given, argument), ()
-    note = f"{argument} was not given; {DEFAULT_KEY} was assumed."
-    return DEFAULT_KEY, (note,)
 
 
 async def read_external(context: Context, key: str, external: str) -> UpstreamReply:
@@ -96,22 +96,36 @@ def _no_external(key: str, external: str, failure: UpstreamFailure) -> UpstreamF
     return UpstreamFailure(
         "not_found",
         f"No {key} has the external id {external!r}. Capitals and blanks count. The number may "
-        f"belong to another object_key, or stand in a field: try list_all_roserocket_objects with "
-        f"a filter, as poNum or refNum on orders.",
+        "belong to another object_key, or stand in a field: try list_all_roserocket_objects with "
+        'a filter, as {"poNum": …} or {"refNum": …} on orders. Ids of Rose Rocket are uuids.',
         status=failure.status,
         rate=failure.rate,
     )
 
 
 async def key_of_record(context: Context, record_id: str) -> str:
-    """Return the object key of a record; it never changes, so it is remembered for minutes."""
+    """Return the object key of a record; it never changes, so it is remembered for minutes.
+
+    Raises UpstreamFailure, not_found for a record that this call may not meet."""
 
     async def read() -> str:
-        record = await context.fetch(f"/objects/{one_segment(record_id)}")
-        return text_of(record, "objectKey")
+        return text_of(await read_record(context, record_id), "objectKey")
 
     key: str = await context.remember(f"key:{record_id}", _REMEMBERED, read)
+    if is_hidden(context, key):
+        raise no_record(record_id)
     return key
+
+
+async def read_record(context: Context, record_id: str, paths: Iterable[str] = ()) -> Any:
+    """Read a record with these connected records. Raises UpstreamFailure."""
+    query = {"paths": ",".join(paths)} if paths else {}
+    try:
+        return await context.fetch(f"/objects/{one_segment(record_id)}", **query)
+    except UpstreamFailure as failure:
+        if failure.kind != "not_found":
+            raise
+        raise no_record(record_id, failure) from None
 
 
 async def locate(
@@ -119,21 +133,37 @@ async def locate(
 ) -> Located:
     """Find the record that `given` (a uuid or an external id) and `key` mean."""
     if is_uuid(given):
-        if key is not None:
-            return Located(id=given, key=key_of(key, key_argument))
-        found = await key_of_record(context, given)
-        note = f"{key_argument} was not given; the record says it is {found}."
-        return Located(id=given, key=found, notes=(note,))
-    known, notes = key_or_default(key, key_argument)
+        if key is None:
+            found = await key_of_record(context, given)
+            note = f"{key_argument} was not given; the record says it is {found}."
+            return Located(id=given, key=found, notes=(note,))
+        known = asked_key(context, key, key_argument)
+        if allowed(context) is not None:
+            await need_kind(context, given, known, key_argument)
+        return Located(id=given, key=known)
+    known, notes = key_or_default(context, key, key_argument)
     record = decode((await read_external(context, known, given)).body)
     note = f"{id_argument} {given!r} is no uuid; it is the external id of this {known}."
     return Located(id=text_of(record, "id"), key=known, notes=(*notes, note))
+
+
+async def need_kind(context: Context, record_id: str, key: str, argument: str) -> None:
+    """Refuse a record of another kind: many endpoints would take it, or answer with nothing.
+
+    Raises InvalidArguments, or UpstreamFailure."""
+    found = await key_of_record(context, record_id)
+    if found != key:
+        raise InvalidArguments(
+            argument, f"is {key}, but the record {record_id} is of kind {found}; pass {found}"
+        )
 
 
 async def user_id(context: Context, given: str, argument: str) -> str:
     """Return a user's uuid, also for an external id. Raises InvalidArguments."""
     if is_uuid(given):
         return given
+    if is_hidden(context, "user"):
+        raise InvalidArguments(argument, f"{given!r} is no uuid; name the user by uuid")
     try:
         found = await context.fetch(external_path("user", given))
     except UpstreamFailure as failure:

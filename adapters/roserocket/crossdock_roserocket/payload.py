@@ -1,5 +1,5 @@
 """What is written into a record: forgiven where the meaning is plain, refused before the network
-where it is not. Fields that the provider does not document pass untouched."""
+where it is not. Null and the empty object say nothing: what is stored stays."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from crossdock.adapter import InvalidArguments
-from crossdock_roserocket.catalogue import READ_ONLY, Field, fields_of, is_uuid, option_of, plain
+from crossdock_roserocket.catalogue import READ_ONLY, Field, is_uuid, option_of
+from crossdock_roserocket.fields import Fields, Named, nothing_said
 
 _LOCAL = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d)(:\d\d)?")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
@@ -19,35 +22,55 @@ _SHAPE = (
 )
 
 
+class Prepared(msgspec.Struct, frozen=True, kw_only=True):
+    """Fields as the provider takes them. `group` is the task field that names a user group, whose
+    id may still be a name."""
+
+    json: dict[str, Any]
+    named: dict[str, Named]
+    notes: tuple[str, ...] = ()
+    group: str = ""
+
+
 def prepared(
-    key: str, json: Mapping[str, Any], argument: str = "json"
-) -> tuple[dict[str, Any], tuple[str, ...]]:
+    fields: Fields,
+    json: Mapping[str, Any],
+    argument: str = "json",
+    keys: frozenset[str] | None = None,
+) -> Prepared:
     """Return the fields as the provider takes them, and notes on what was changed.
 
-    `argument` names the fields' place for refusals; "" when they are arguments themselves.
+    `argument` names the fields' place for refusals, `keys` the kinds that may be created inline.
     Raises InvalidArguments naming the field.
     """
-    known = fields_of(key)
-    spelled = {plain(name): name for name in known}
     written: dict[str, Any] = {}
+    found: dict[str, Named] = {}
     notes: list[str] = []
     for given, value in json.items():
-        name = given if given in known else spelled.get(plain(given), given)
         place = f"{argument}.{given}" if argument else given
-        if name in written:
+        named = fields.named(given, place)
+        name, field = named.name, named.field
+        if name in found:
             raise InvalidArguments(place, f"is another spelling of {name}; give one of them")
-        field = known.get(name)
+        found[name] = named
         if name in READ_ONLY or (field is not None and field.kind == "derived"):
             raise InvalidArguments(place, "is set by Rose Rocket and cannot be written")
+        if nothing_said(value) or value == []:
+            notes.append(f"{given} was {_short(value)} and left out; what is stored stays.")
+            continue
         if name == "externalId":
-            _check_external(value, place)
-        written[name] = value if field is None else _value(key, name, field, value, place)
-        if name != given or (written[name] != value and value is not None):
+            check_external(value, place)
+        written[name] = value if field is None else _value(fields, named, value, place, keys)
+        if named.note:
+            notes.append(named.note)
+        if name != given or written[name] != value:
             notes.append(f"{given} was sent as {name}: {_short(written[name])}.")
-    return written, tuple(notes)
+    group = next((name for name in written if found[name].is_group), "")
+    return Prepared(json=written, named=found, notes=tuple(notes), group=group)
 
 
-def _check_external(value: Any, place: str) -> None:
+def check_external(value: Any, place: str) -> None:
+    """Refuse what can be no external id. Raises InvalidArguments."""
     if value is None:
         return
     if not isinstance(value, str) or not value.strip():
@@ -56,19 +79,20 @@ def _check_external(value: Any, place: str) -> None:
         raise InvalidArguments(place, "holds a control character, which is never sent")
 
 
-def _value(key: str, name: str, field: Field, value: Any, place: str) -> Any:
-    if value is None:
-        return None
+def _value(
+    fields: Fields, named: Named, value: Any, place: str, keys: frozenset[str] | None
+) -> Any:
+    field = named.field or Field()
     match field.kind:
         case "select":
             if not isinstance(value, str):
                 raise InvalidArguments(place, "must be one of its options, as text")
-            return option_of(key, name, value, place)
+            return option_of(fields.key, named.name, value, place)
         case "link":
-            return _link(field, value, place)
+            return _link(fields, named, value, place, keys)
         case "links":
             many = value if isinstance(value, list) else [value]
-            return [_link(field, one, place) for one in many]
+            return [_link(fields, named, one, place, keys) for one in many if not nothing_said(one)]
         case "datetime":
             return _datetime(value, place)
         case "date":
@@ -80,20 +104,23 @@ def _value(key: str, name: str, field: Field, value: Any, place: str) -> Any:
         case "number":
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise InvalidArguments(place, "must be a number")
+        case "text":
+            if not isinstance(value, str):
+                raise InvalidArguments(place, f'must be text, as "{_short(value)}"')
     return value
 
 
-def _link(field: Field, value: Any, place: str) -> Any:
-    if isinstance(value, dict):
-        if "id" in value and not is_uuid(value["id"]):
-            raise InvalidArguments(place, f"{value['id']!r} is no uuid of a record")
-        return value
-    if is_uuid(value):
-        return {"id": value}
+def _link(fields: Fields, named: Named, value: Any, place: str, keys: frozenset[str] | None) -> Any:
+    to = named.field.to if named.field else ""
+    inner = value.get("id") if isinstance(value, dict) and "id" in value else value
+    if is_uuid(inner) or (named.is_group and isinstance(inner, str)):
+        return {"id": inner}
+    if isinstance(inner, dict) and not named.is_group and (keys is None or to in keys):
+        return prepared(fields.below(to), inner, place, keys).json
     raise InvalidArguments(
         place,
-        f'connects a {field.to}: write {{"id": "<uuid>"}}. Find the uuid with '
-        f"roserocket_objects_autocomplete and object_key {field.to}.",
+        f'connects a {to}: write {{"id": "<uuid>"}}, not {_short(inner)}. Find the uuid with '
+        f'roserocket_objects_autocomplete {{"object_key": "{to}", "search_term": …}}.',
     )
 
 
@@ -108,5 +135,5 @@ def _datetime(value: Any, place: str) -> Any:
 
 
 def _short(value: Any) -> str:
-    text = str(value)
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
     return text if len(text) <= 80 else f"{text[:79]}…"

@@ -25,8 +25,10 @@ from crossdock.adapter import (
     encode,
 )
 from crossdock_roserocket.boards import board_for, key_of_board
-from crossdock_roserocket.catalogue import COMMON, fields_of, key_of, plain
+from crossdock_roserocket.fields import Fields, fields_for
 from crossdock_roserocket.filters import Condition, Plan, Reader
+from crossdock_roserocket.groups import group_id, many
+from crossdock_roserocket.kinds import asked_key, shown
 from crossdock_roserocket.moments import Span, zone_of
 
 FARTHEST = 1000
@@ -69,31 +71,33 @@ class _Search(msgspec.Struct, frozen=True, kw_only=True):
 
 async def list_objects(call: Call, context: Context) -> Outcome:
     """Search records of one key."""
-    board_id = call.body.get("boardId")
+    board = call.body.get("boardId")
     if "objectKey" in call.body:
-        key = key_of(call.body["objectKey"], "objectKey")
-    elif board_id is not None:
-        key = await key_of_board(context, board_id)
+        key = asked_key(context, call.body["objectKey"], "object_key")
+    elif board is not None:
+        key = await key_of_board(context, board)
     else:
-        raise InvalidArguments("objectKey", "is required, as order or task")
+        raise InvalidArguments("object_key", "is required, as order or task")
     return await search(call, context, key, call.body.get("filters"))
 
 
 async def search(call: Call, context: Context, key: str, filters: Any) -> Outcome:
     """Search records of a key with filters as agents write them. Raises InvalidArguments."""
     zone = zone_of(call.body.get("timezone"))
-    group_field = context.settings.get("task_group_field") or ""
-    plan = _closed(Reader(key, zone, group_field).plan(filters), call)
-    order = call.body.get("orderByPath") or _natural_order(plan)
+    fields = fields_for(context, key)
+    plan = _closed(Reader(fields, zone).plan(filters), call)
+    order, order_notes = _order(fields, call.body.get("orderByPath"), plan)
+    plan, group_notes = await _with_group_ids(context, plan)
     asked = _Search(
         key=key,
         plan=plan,
-        order=_spelled(key, order),
+        order=order,
         newest_first=call.body.get("orderByDirection", "desc") == "desc",
         limit=call.limit or call.tool.paging.limit.default,
         page=call.page,
     )
     board, notes = await board_for(context, key, call.body.get("boardId"))
+    notes += plan.notes + order_notes + group_notes
     reply = await _send(call, context, board.id, asked)
     answer = _decoded(reply)
     if _lost_its_place(asked, answer):
@@ -101,7 +105,52 @@ async def search(call: Call, context: Context, key: str, filters: Any) -> Outcom
         asked = msgspec.structs.replace(asked, everything=True)
         reply = await _send(call, context, board.id, asked)
         answer = _decoded(reply)
-    return _page(asked, answer, reply, notes)
+    _check_kinds(key, answer)
+    return _page(asked, answer, reply, notes, context)
+
+
+def _order(fields: Fields, given: str | None, plan: Plan) -> tuple[str, tuple[str, ...]]:
+    if given is None:
+        return _natural_order(plan), ()
+    named = fields.named(given, "order_by_path")
+    if named.field is not None and named.field.to:
+        raise InvalidArguments(
+            "order_by_path",
+            f"{named.name} is a connected record; order by a value of {fields.key}, as createdAt",
+        )
+    return named.name, (named.note,) if named.note else ()
+
+
+async def _with_group_ids(context: Context, plan: Plan) -> tuple[Plan, tuple[str, ...]]:
+    """Put ids of user groups in the place of their names."""
+    entries: list[dict[str, Any]] = []
+    notes: tuple[str, ...] = ()
+    for entry in plan.entries:
+        value = entry["value"]
+        if entry["path"] in plan.groups and value is not None:
+            found = [await group_id(context, one, "filters.user_group") for one in many(value)]
+            notes += tuple(note for _, note in found if note)
+            ids = [one for one, _ in found]
+            entry = {**entry, "value": ids if isinstance(value, list) else ids[0]}
+        entries.append(entry)
+    return msgspec.structs.replace(plan, entries=entries), notes
+
+
+class _Kind(msgspec.Struct, rename="camel"):
+    object_key: str | None = None
+
+
+def _check_kinds(key: str, answer: _Answer) -> None:
+    """Refuse a board that shows something else: its records would pass for what was asked."""
+    for record in answer.results:
+        try:
+            found = msgspec.json.decode(record, type=_Kind).object_key
+        except msgspec.DecodeError:
+            return
+        if found is not None and found != key:
+            raise InvalidArguments(
+                "board_id", f"shows other records than {key}; leave it out and one is found"
+            )
 
 
 async def _send(call: Call, context: Context, board_id: str, asked: _Search) -> UpstreamReply:
@@ -132,7 +181,7 @@ def _closed(plan: Plan, call: Call) -> Plan:
     parts = len(plan.entries) + len(plan.conditions)
     if call.body.get("filtersOperator") == "or" and plan.conditions and parts > 1:
         raise InvalidArguments(
-            "filtersOperator",
+            "filters_operator",
             f"or cannot be combined with {plan.conditions[0].field}, which Rose Rocket cannot "
             "filter by; make one call per filter",
         )
@@ -142,10 +191,6 @@ def _closed(plan: Plan, call: Call) -> Plan:
 def _natural_order(plan: Plan) -> str:
     dated = [condition.field for condition in plan.conditions if condition.span is not None]
     return dated[0] if dated else "createdAt"
-
-
-def _spelled(key: str, field: str) -> str:
-    return {plain(name): name for name in (*COMMON, *fields_of(key))}.get(plain(field), field)
 
 
 def _is_open(condition: Condition) -> bool:
@@ -158,7 +203,13 @@ def _is_open(condition: Condition) -> bool:
 # --- reading ---------------------------------------------------------------------------------
 
 
-def _page(asked: _Search, answer: _Answer, reply: UpstreamReply, notes: tuple[str, ...]) -> Outcome:
+def _page(
+    asked: _Search,
+    answer: _Answer,
+    reply: UpstreamReply,
+    notes: tuple[str, ...],
+    context: Context,
+) -> Outcome:
     raw, conditions = answer.results, asked.plan.conditions
     rows = [_row(record) for record in raw] if conditions or asked.page.anchor else []
     fits = [all(c.holds(row) for c in conditions) for row in rows] if conditions else []
@@ -186,6 +237,7 @@ def _page(asked: _Search, answer: _Answer, reply: UpstreamReply, notes: tuple[st
         notes += (_looked(asked, rows),)
     elif more and answer.total:
         notes += (f"About {answer.total:g} records match.",)
+    kept = [shown(context, record) for record in kept]
     return Outcome(data=kept, next_page=following, rate=reply.rate, notes=notes)
 
 

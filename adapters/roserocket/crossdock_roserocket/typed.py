@@ -92,8 +92,6 @@ def _update(key: str) -> Mapper:
     async def update_record(call: Call, context: Context) -> Outcome:
         await _check_kind(context, key, call.path["id"])
         call = _enveloped(call, key)
-        if not call.body["json"]:
-            raise InvalidArguments("", "give at least one field to change")
         return await objects.update_object(call, context)
 
     return update_record
@@ -137,12 +135,13 @@ def _with_key(call: Call, key: str) -> Call:
 def _enveloped(call: Call, key: str) -> Call:
     """Put the flat fields into the provider's envelope."""
     fields = dict(call.mapper)
+    apart = {name: fields.pop(name) for name in ("clear", "remove") if name in fields}
     more = fields.pop(MORE, {})
     if twice := sorted(set(fields) & set(more)):
         raise InvalidArguments(f"{MORE}.{twice[0]}", f"is an argument of its own: {twice[0]}")
     json = {name: _written(fields_of(key).get(name), value) for name, value in fields.items()}
     body = {**call.body, "objectKey": key, "json": {**json, **more}}
-    return msgspec.structs.replace(call, body=body, mapper={})
+    return msgspec.structs.replace(call, body=body, mapper=apart)
 
 
 def _written(field: Field | None, value: Any) -> Any:
