@@ -31,7 +31,7 @@ from crossdock_roserocket.boards import board_for
 from crossdock_roserocket.catalogue import plain
 from crossdock_roserocket.identity import Located, locate, need_kind, user_id
 from crossdock_roserocket.kinds import allowed, is_hidden
-from crossdock_roserocket.objects import lost
+from crossdock_roserocket.outcomes import lost
 
 _KINDS = ("create", "mutate", "internal", "widget-open", "widget-close")
 _SHOWN = ("create", "mutate", "internal", "order.status-changed")

@@ -57,7 +57,8 @@ _FOREIGN = frozenset({"field", "property", "column", "attribute", "op", "operato
 _OF_MANY = frozenset({"in", "notIn", "hasSome", "hasEvery"})
 SHAPE = (
     'Write {"status": "new"}, {"poNum": {"contains": "44"}}, '
-    '{"createdAt": {"from": "2026-11-01"}}, or the provider\'s {"path": "status", "operator": "in", "value": ["new"]}'
+    '{"createdAt": {"from": "2026-11-01"}}, or the provider\'s '
+    '{"path": "status", "operator": "in", "value": ["new"]}'
 )
 _SENT_AS_THEY_ARE = frozenset(
     {

@@ -16,8 +16,8 @@ from crossdock.adapter import (
     rest,
 )
 from crossdock_roserocket.catalogue import is_uuid
-from crossdock_roserocket.identity import text_of, user_id
-from crossdock_roserocket.objects import answered, noted
+from crossdock_roserocket.identity import need_uuid, text_of, user_id
+from crossdock_roserocket.outcomes import answered, noted
 
 _RESERVED = frozenset("/\\?#%")
 
@@ -58,6 +58,8 @@ def many(value: Any) -> list[Any]:
 
 async def search_groups(call: Call, context: Context) -> Outcome:
     """Search groups; where the provider finds no such name, look through all of them."""
+    for number, one in enumerate(call.body.get("ids", [])):
+        need_uuid(one, f"ids[{number}]", "Pass name for a group's name.")
     outcome = await rest(call, context)
     name = call.body.get("name")
     answer = answered(outcome)

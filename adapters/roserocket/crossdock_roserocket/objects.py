@@ -12,7 +12,6 @@ from crossdock.adapter import (
     InvalidArguments,
     Outcome,
     UpstreamFailure,
-    WriteOutcomeUnknown,
     decode,
     rest,
 )
@@ -35,6 +34,7 @@ from crossdock_roserocket.kinds import (
     no_record,
     shown,
 )
+from crossdock_roserocket.outcomes import answered, lost, noted
 from crossdock_roserocket.payload import check_external
 from crossdock_roserocket.writing import read_change, written
 
@@ -314,23 +314,6 @@ async def delete_external(call: Call, context: Context) -> Outcome:
 
 
 # --- shared ----------------------------------------------------------------------------------
-
-
-def answered(outcome: Outcome) -> Any:
-    """Return the provider's answer as plain values."""
-    return decode(outcome.data) if isinstance(outcome.data, msgspec.Raw) else outcome.data
-
-
-def noted(outcome: Outcome, notes: tuple[str, ...]) -> Outcome:
-    """Return the outcome with these notes before its own."""
-    return msgspec.structs.replace(outcome, notes=notes + outcome.notes)
-
-
-def lost(failure: UpstreamFailure, remedy: str) -> Exception:
-    """Return what to raise for a write that may not be repeated blindly."""
-    if failure.rejected or failure.status is not None:
-        return failure
-    return WriteOutcomeUnknown(f"{failure} It may have been carried out. {remedy}")
 
 
 def _at(call: Call, record_id: str) -> Call:

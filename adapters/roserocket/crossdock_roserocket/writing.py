@@ -20,13 +20,13 @@ from crossdock.adapter import (
     Outcome,
     UpstreamFailure,
     WriteNotVerified,
-    decode,
 )
 from crossdock_roserocket.catalogue import READ_ONLY, is_uuid
 from crossdock_roserocket.fields import Fields, Named
 from crossdock_roserocket.groups import group_id, many
 from crossdock_roserocket.identity import read_record
 from crossdock_roserocket.kinds import allowed
+from crossdock_roserocket.outcomes import answered, noted
 from crossdock_roserocket.payload import Prepared, prepared
 
 Send = Callable[[dict[str, Any]], Awaitable[Outcome]]
@@ -122,7 +122,7 @@ async def written(
     notes = change.set.notes + notes
     after, doubt = await _read_back(context, outcome, change)
     if after is None:
-        return _noted(outcome, (*notes, doubt))
+        return noted(outcome, (*notes, doubt))
     missing = [name for name, value in wanted.items() if not _shows(value, after.get(name))]
     if missing and len(missing) == len(wanted):
         raise _not_taken(after, missing, wanted, outcome)
@@ -138,11 +138,7 @@ async def written(
             + ", ".join(f"{one} (it is {brief(after.get(one))})" for one in missing)
             + ".",
         )
-    return _noted(outcome, notes)
-
-
-def _noted(outcome: Outcome, notes: tuple[str, ...]) -> Outcome:
-    return msgspec.structs.replace(outcome, notes=notes + outcome.notes)
+    return noted(outcome, notes)
 
 
 def _merged(change: Change, before: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -185,7 +181,7 @@ async def _read_back(
     context: Context, outcome: Outcome, change: Change
 ) -> tuple[Mapping[str, Any] | None, str]:
     try:
-        answer = decode(outcome.data) if isinstance(outcome.data, msgspec.Raw) else outcome.data
+        answer = answered(outcome)
         record_id = answer.get("id") if isinstance(answer, dict) else None
         if not is_uuid(record_id):
             return None, "The answer names no id, so nothing was read back."

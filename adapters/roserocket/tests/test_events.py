@@ -39,10 +39,11 @@ async def test_the_record_id_alone_is_enough_for_any_kind_of_record(tools: Any) 
     assert outcome.notes == ("object_key was not given; the record says it is task.",)
 
 
-async def test_an_empty_history_asks_whether_the_kind_is_right(tools: Any) -> None:
-    outcome = await tools.call(EVENTS, record_id=known_id("task:1"), object_key="Order")
-    assert outcome.data == []
-    assert "Is it a record of that kind?" in outcome.notes[0]
+async def test_a_history_asked_for_with_the_wrong_kind_is_no_empty_one(tools: Any) -> None:
+    with pytest.raises(InvalidArguments, match="is of kind task; pass task"):
+        await tools.call(EVENTS, record_id=known_id("task:1"), object_key="Order")
+    outcome = await tools.call(EVENTS, record_id=known_id("task:1"), type="internal")
+    assert "No event of task" in outcome.notes[-1]
 
 
 @pytest.mark.parametrize("bad", ["", " ", ".", "..", "a\nb"])

@@ -36,7 +36,8 @@ async def test_a_name_that_nobody_has_is_answered_with_the_names_there_are(tools
 async def test_groups_are_found_by_ids_and_in_parts(tools: Any) -> None:
     answer = await tools.found(SEARCH, ids=[DAY])
     assert [group["id"] for group in answer["results"]] == [DAY]
-    assert len((await tools.found(SEARCH, name="shift", limit=1))["results"]) == 1
+    with pytest.raises(InvalidArguments, match=r"ids\[0\]: 'grp_A' is no uuid"):
+        await tools.call(SEARCH, ids=["grp_A"])
 
 
 async def test_a_name_in_use_is_refused(tools: Any) -> None:
@@ -69,7 +70,7 @@ async def test_a_difference_between_asked_and_done_is_explained(tools: Any) -> N
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"id": "grp_A", "add": [AMIR]}, "id: 'grp_A' is no uuid"),
+        ({"id": "grp_A", "add": [AMIR]}, "id: 'grp_A' is no uuid, and no group"),
         ({"id": DAY}, "give users to add"),
         ({"id": DAY, "add": ["Sarah"]}, r"add\[0\]: 'Sarah' is no uuid, and no user has it"),
     ],
@@ -82,11 +83,22 @@ async def test_a_change_that_cannot_be_meant_changes_nothing(
     assert await provider.requests("POST") == []
 
 
-async def test_a_group_by_name_instead_of_id_is_refused_with_the_way_to_it(tools: Any) -> None:
-    with pytest.raises(InvalidArguments, match="is not an id of the provider"):
-        await tools.call(MEMBERS, group_id="Day Shift Ops")
+async def test_a_group_may_be_named_where_its_id_belongs(provider: Any, tools: Any) -> None:
+    outcome = await tools.call(MEMBERS, group_id="day shift ops")
+    assert len(outcome.data) == 3
+    assert DAY in outcome.notes[0]
+    changed = await tools.call(CHANGE, id="Day Shift", remove=[AMIR])
+    assert tools.plain(changed) == {"added": 0, "removed": 1}
+    with pytest.raises(InvalidArguments, match="could mean several groups: Day Shift Ops") as found:
+        await tools.call(MEMBERS, group_id="Shift")
+    assert "Night Shift Ops" in str(found.value)
+    with pytest.raises(InvalidArguments, match="no group's name holds it") as none:
+        await tools.call(MEMBERS, group_id="grp_A")
+    assert "Weekend Operations" in str(none.value)
+    await provider.forget()
     with pytest.raises(InvalidArguments, match="roserocket_user_groups_search"):
-        await tools.call(MEMBERS, group_id="DayShiftOps")
+        await tools.call(MEMBERS, group_id="a/b")
+    assert await provider.requests() == []
 
 
 async def test_a_viewer_may_read_and_not_change(provider: Any, tools: Any) -> None:

@@ -17,6 +17,7 @@ from crossdock.authoring import Tool
 from crossdock.calls.catalog import permits
 from crossdock.model import Scope
 from crossdock_roserocket.catalogue import CATALOGUE, key_of, option_of
+from crossdock_roserocket.fields import Fields
 
 INVENTORY = {
     "list_all_roserocket_objects": ("POST", "/objects/search", "read"),
@@ -99,21 +100,33 @@ def test_no_description_repeats_another() -> None:
 
 
 @pytest.mark.requirement("roserocket:objects:typed")
-def test_the_model_is_told_every_documented_key_field_and_option() -> None:
+def test_the_model_is_told_every_kind_and_status_and_the_fields_of_the_common_kinds() -> None:
     tools = surface()
-    create = msgspec.json.encode(tools["create_a_roserocket_object"].input_schema).decode()
+    create = tools["create_a_roserocket_object"].input_schema["properties"]["json"]["description"]
     search = tools["list_all_roserocket_objects"]
-    said = create + search.description + str(search.input_schema)
-    for key, about in CATALOGUE.items():
-        if about.fields:
-            (line,) = re.findall(rf"(?:\\n){key}: (.*?)\.(?=\\n|\")", create)
-            words = set(re.findall(r"\w+", line))
-            written = {name for name, field in about.fields.items() if field.kind != "derived"}
-            assert written <= words, key
-        for field in about.fields.values():
-            assert all(option in said for option in field.options), key
+    said = search.description + str(search.input_schema)
+    for key in ("order", "task", "customer"):
+        (line,) = re.findall(rf"\n{key}: (.*?)\.(?=\n|$)", create)
+        known = CATALOGUE[key].fields.items()
+        written = {name for name, field in known if field.kind != "derived"}
+        assert written - {"incompleteAt", "inProgressAt"} <= set(re.findall(r"\w+", line)), key
+    for about in CATALOGUE.values():
+        status = about.fields.get("status")
+        assert status is None or all(option in said for option in status.options)
     common = set(CATALOGUE) - {"taxRateComponent", "webhookSubscription"}
     assert all(re.search(rf"\b{key}\b", search.description) for key in common)
+
+
+@pytest.mark.parametrize("key", [key for key, about in CATALOGUE.items() if about.fields])
+def test_what_the_model_is_not_told_a_refusal_tells_it(key: str) -> None:
+    with pytest.raises(InvalidArguments) as refused:
+        Fields(key).named("zzz", "json.zzz")
+    assert set(CATALOGUE[key].fields) <= set(re.findall(r"\w+", str(refused.value)))
+    for name, field in CATALOGUE[key].fields.items():
+        if field.options and not field.open:
+            with pytest.raises(InvalidArguments) as wrong:
+                option_of(key, name, "zzz", f"json.{name}")
+            assert all(option in str(wrong.value) for option in field.options)
 
 
 def test_a_reader_has_the_group_search_and_no_write() -> None:

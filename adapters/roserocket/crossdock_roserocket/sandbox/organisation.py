@@ -113,4 +113,4 @@ class Organisation:
 
 def _ids(row: Record) -> Iterable[str]:
     for linked in row.links.values():
-        yield from [linked] if isinstance(linked, str) else linked
+        yield from [linked] if isinstance(linked, str) else linked or []

@@ -44,7 +44,7 @@ class Record:
 
     def __init__(self, record_id: str, key: str, values: dict[str, Any]) -> None:
         self.id, self.key, self.values = record_id, key, values
-        self.links: dict[str, str | list[str]] = {}
+        self.links: dict[str, str | list[str] | None] = {}
 
 
 class Records:
@@ -163,9 +163,9 @@ class Records:
 
     def _read(
         self, key: str, json: Mapping[str, Any], row: Record, author: str, switches: Switches
-    ) -> tuple[dict[str, Any], dict[str, str | list[str]], list[dict[str, Any]]]:
+    ) -> tuple[dict[str, Any], dict[str, str | list[str] | None], list[dict[str, Any]]]:
         values: dict[str, Any] = {}
-        links: dict[str, str | list[str]] = {}
+        links: dict[str, str | list[str] | None] = {}
         errors: list[dict[str, Any]] = []
         fields = fields_of(key)
         for name, value in json.items():
@@ -177,6 +177,9 @@ class Records:
                 raise Refusal(400, [f"{name}: derived field cannot be written"])
             if field is None:
                 field = _guessed(value)
+            if field.kind == "link" and value is None:
+                links[name] = None
+                continue
             if field.kind in ("link", "links"):
                 links[name] = self._connected(name, value, field, author, switches)
                 continue
