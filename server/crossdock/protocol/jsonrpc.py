@@ -82,7 +82,10 @@ def read_message(body: bytes | msgspec.Raw) -> Message:
         raise Unreadable(INVALID_REQUEST, "A message must be a JSON object") from None
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         raise Unreadable(PARSE_ERROR, "The body is not valid JSON") from None
-    _check_json(body)
+    try:  # members that nobody decodes are only skipped over by msgspec
+        bytes(body).decode("utf-8")
+    except UnicodeDecodeError:
+        raise Unreadable(PARSE_ERROR, "The body is not valid UTF-8") from None
     id = _id(envelope)
     if envelope.jsonrpc is msgspec.UNSET or text_of(envelope.jsonrpc) != "2.0":
         raise Unreadable(INVALID_REQUEST, 'jsonrpc must be "2.0"', id)
@@ -120,14 +123,6 @@ def is_batch(body: bytes) -> bool:
 
 def _given(raw: msgspec.Raw | msgspec.UnsetType) -> msgspec.Raw | None:
     return None if raw is msgspec.UNSET else raw
-
-
-def _check_json(body: bytes | msgspec.Raw) -> None:
-    # Members that nobody decodes are only skipped over by msgspec; bad UTF-8 must not pass.
-    try:
-        bytes(body).decode("utf-8")
-    except UnicodeDecodeError:
-        raise Unreadable(PARSE_ERROR, "The body is not valid UTF-8") from None
 
 
 def _id(envelope: _Envelope) -> bytes | None:

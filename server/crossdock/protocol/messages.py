@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+import msgspec
+
 from crossdock.errors import (
     CannotAsk,
     CrossdockError,
@@ -29,7 +31,7 @@ from crossdock.protocol.jsonrpc import (
 )
 from crossdock.protocol.sessions import Session
 from crossdock.protocol.subscriptions import Listener
-from crossdock.protocol.versions import ASSUMED, Headers
+from crossdock.protocol.versions import ASSUMED, Headers, Revision
 
 log = logger(__name__)
 
@@ -52,35 +54,22 @@ class Channel(Protocol):
         """End the connection, if the client can come back for what follows."""
 
 
-class Request:
+class Request(msgspec.Struct, kw_only=True):
     """A client's message with everything that its handler may need; the transport makes it.
 
     `id` is the one under which it is logged. `admit` judges the request's token again, for streams
-    that outlive the judgement. Without a `session` from its transport the dispatcher finds it, and
-    the `revision`, from message and headers.
+    that outlive the judgement. Where its transport knows of no `session`, the dispatcher finds
+    that and the `revision` from message and headers, and fills them in.
     """
 
-    __slots__ = ("admit", "channel", "grant", "headers", "id", "message", "revision", "session")
-
-    def __init__(
-        self,
-        *,
-        grant: Grant,
-        message: Message,
-        headers: Headers,
-        channel: Channel,
-        id: str,
-        admit: Callable[[], Grant],
-        session: Session | None = None,
-    ) -> None:
-        self.grant = grant
-        self.message = message
-        self.headers = headers
-        self.channel = channel
-        self.id = id
-        self.admit = admit
-        self.session = session
-        self.revision = ASSUMED if session is None else session.revision
+    grant: Grant
+    message: Message
+    headers: Headers
+    channel: Channel
+    id: str
+    admit: Callable[[], Grant]
+    session: Session | None = None
+    revision: Revision = ASSUMED
 
 
 class Reply(Struct, frozen=True, kw_only=True):

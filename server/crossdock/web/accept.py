@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from crossdock.errors import Refused
 from crossdock.model import Struct
 
@@ -18,6 +20,7 @@ _JSON = {"application/json", "application/*", "*/*"}
 _EVENTS = {"text/event-stream", "text/*", "*/*"}
 
 
+@lru_cache(maxsize=256)  # a few clients, and each says the same with every request
 def accepted(accept: str | None) -> Accepts:
     """Read an Accept header; none at all welcomes everything. Raises Refused (406)."""
     if not accept or accept == "application/json, text/event-stream":

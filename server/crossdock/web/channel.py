@@ -25,6 +25,7 @@ class PostChannel:
     __slots__ = (
         "__weakref__",
         "_accepts",
+        "_begun",
         "_comment",
         "_gone",
         "_lock",
@@ -43,6 +44,7 @@ class PostChannel:
         self._response: web.StreamResponse | None = None
         self._lock: asyncio.Lock | None = None
         self._stream: Stream | None = None
+        self._begun = False
         self._session = ""
         self._priming = False
         self._since: float | None = None
@@ -57,7 +59,7 @@ class PostChannel:
 
     def begin(self, session: str, priming: bool) -> None:
         """A call begins: keep the connection alive, and what is sent for this session."""
-        self._session, self._priming = session, priming
+        self._begun, self._session, self._priming = True, session, priming
         self._request.app[app_keys.keepalive].watch(self)
 
     # --- while the call runs -----------------------------------------------------------------
@@ -160,7 +162,8 @@ class PostChannel:
     def close(self) -> None:
         """Nothing follows: the answer was given, or nobody waits for it."""
         self._over = True
-        self._request.app[app_keys.keepalive].leave(self)
+        if self._begun:
+            self._request.app[app_keys.keepalive].leave(self)
         if self._stream is not None:
             self._request.app[app_keys.streams].end(self._stream)
 

@@ -154,6 +154,7 @@ async def _take(request: web.Request, grant: Grant, stream: LegacyStream, messag
         id=request[app_keys.request_id],
         admit=partial(admit, request),
         session=stream.session,
+        revision=stream.session.revision,
     )
     if not message.is_request:
         await dispatcher.answer(received)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -98,6 +99,7 @@ def _address(text: str | None) -> Address | None:
     return getattr(found, "ipv4_mapped", None) or found
 
 
+@lru_cache(maxsize=256)
 def _host(text: str) -> str:
     """Return a Host header's name without its port, in lower case; nothing for no such thing."""
     found = _HOST.fullmatch(text.strip().lower())
