@@ -144,6 +144,15 @@ async def run() -> dict[str, Touched]:
         return await measure(await demo(stack))
 
 
+def _count(touched: Touched) -> dict[str, int]:
+    adapter = [function for file, function in touched if CORE not in Path(file).parents]
+    return {
+        "files": len({file for file, _ in touched}),
+        "functions": len(touched),
+        "adapter_functions": len(adapter),
+    }
+
+
 def main() -> None:
     """Print what was found."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -152,15 +161,13 @@ def main() -> None:
     options = parser.parse_args()
     log.configure("warning")
     found = asyncio.run(run())
-    counts = {
-        name: {"files": len({file for file, _ in touched}), "functions": len(touched)}
-        for name, touched in found.items()
-    }
+    counts = {name: _count(touched) for name, touched in found.items()}
     if options.json:
         print(json.dumps(counts))
         return
     for name, count in counts.items():
-        print(f"{name:36} {count['files']:3} files {count['functions']:4} functions")
+        adapter = f"{count['adapter_functions']} of them the adapter's"
+        print(f"{name:36} {count['files']:3} files {count['functions']:4} functions, {adapter}")
         if options.list:
             for file, function in sorted(found[name]):
                 print(f"    {Path(file).relative_to(CORE.parent.parent)} {function}")

@@ -21,7 +21,7 @@ from crossdock.client.setups import TOKEN_PLACE, Setup, Snippet, Target, is_loca
 from crossdock.errors import Refused
 from crossdock.model import Grant
 from crossdock.web import app_keys
-from crossdock.web.auth import admit
+from crossdock.web.admission import admit
 from crossdock.web.bundles import ASSETS, Bundle, mcp_bundle, npm_tarball
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

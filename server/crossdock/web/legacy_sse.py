@@ -30,7 +30,7 @@ from crossdock.protocol.sessions import Session
 from crossdock.protocol.subscriptions import Listener
 from crossdock.protocol.versions import OLDEST, REVISIONS, VERSION_KEY, negotiate
 from crossdock.web import app_keys, sse
-from crossdock.web.auth import admit
+from crossdock.web.admission import admit
 from crossdock.web.body import body_of
 from crossdock.web.streamable import headers_of
 

@@ -17,7 +17,7 @@ from crossdock.protocol.subscriptions import CHANGED, Listener
 from crossdock.protocol.versions import REVISIONS, SUPPORTED
 from crossdock.web import app_keys, legacy_sse
 from crossdock.web.accept import accepted
-from crossdock.web.auth import admit
+from crossdock.web.admission import admit
 from crossdock.web.sse import StreamSender
 
 

@@ -11,7 +11,7 @@ from crossdock.protocol.jsonrpc import is_batch, read_batch, read_message
 from crossdock.protocol.messages import Reply, Request
 from crossdock.protocol.versions import Headers
 from crossdock.web import app_keys
-from crossdock.web.auth import admit
+from crossdock.web.admission import admit
 from crossdock.web.body import body_of
 from crossdock.web.channel import PostChannel
 from crossdock.web.sse import StreamSender

@@ -13,7 +13,7 @@ from crossdock.control import Control, field_error, invalid
 from crossdock.errors import Rejected, StoreError
 from crossdock.model import Struct
 from crossdock.web import app_keys
-from crossdock.web.auth import bearer
+from crossdock.web.admission import bearer
 from crossdock.web.body import body_of
 from crossdock.web.guards import Handler
 from crossdock.web.replies import JSON
