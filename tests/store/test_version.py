@@ -22,6 +22,7 @@ from crossdock.store import Store, StoredServer, StoreFault, current, tables, up
 from crossdock.store.database import Database, connect
 
 OpenStore = Callable[..., Coroutine[Any, Any, Store]]
+NEW_IN_0002 = ("address", "second_factor", "changes", "upstream_requests", "upstream_seconds")
 MIGRATIONS = Path(crossdock.store.__file__).with_name("migrations")
 
 
@@ -58,16 +59,52 @@ async def test_migrations_make_the_tables_that_the_code_uses(url: str) -> None:
     assert await on(url, differences) == []
 
 
-async def test_a_new_sqlite_file_equals_a_migrated_one_to_the_letter(tmp_path: Path) -> None:
-    def statements(connection: Connection) -> Any:
-        rows = connection.execute(text("SELECT name, sql FROM sqlite_master ORDER BY name"))
-        return {name: " ".join(sql.split()) for name, sql in rows if sql}
+async def test_a_new_sqlite_file_equals_a_migrated_one(tmp_path: Path) -> None:
+    def shape(connection: Connection) -> Any:
+        # By their parts: SQLite writes a column that was added behind the table's constraints.
+        found: dict[str, Any] = {}
+        for (name,) in connection.execute(
+            text("SELECT name FROM sqlite_master WHERE type = 'table'")
+        ).all():
+            columns = connection.execute(text(f'PRAGMA table_xinfo("{name}")')).all()
+            indexes = connection.execute(text(f'PRAGMA index_list("{name}")')).all()
+            found[name] = (
+                [tuple(column) for column in columns],
+                {
+                    (index.name, index.unique, index.partial): [
+                        tuple(part)
+                        for part in connection.execute(text(f'PRAGMA index_xinfo("{index.name}")'))
+                    ]
+                    for index in indexes
+                },
+            )
+        return found
 
     url = f"sqlite:///{tmp_path}/x.db"
-    made = await on(url, statements)
+    made = await on(url, shape)
+    assert "audit" in made
     await on(url, empty)
     await upgrade(url)
-    assert await on(url, statements) == made
+    assert await on(url, shape) == made
+
+
+async def test_a_store_of_the_first_release_is_moved_on_with_its_rows(
+    url: str, open_store: OpenStore, a_server: Callable[..., StoredServer]
+) -> None:
+    def back(connection: Connection) -> None:
+        connection.execute(text("DROP TABLE used_approvals"))
+        for name in NEW_IN_0002:
+            connection.execute(text(f"ALTER TABLE audit DROP COLUMN {name}"))
+        connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+
+    store = await open_store()
+    await store.servers.add(a_server(1))
+    await store.close()
+    await on(url, back)
+    assert await upgrade(url) == ("0001", version.HEAD)
+    store = await open_store()
+    assert len((await store.load_grants()).servers) == 1
+    assert (await store.audit.list()).items == ()
 
 
 async def test_upgrading_twice_changes_nothing(

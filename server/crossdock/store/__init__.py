@@ -18,6 +18,7 @@ from sqlalchemy import Connection, select
 from crossdock.secrets import KeyRing, MasterKey, random_id
 from crossdock.store import version
 from crossdock.store.accounts import AccountRows
+from crossdock.store.approvals import ApprovalRows
 from crossdock.store.audit import AuditRows
 from crossdock.store.database import Database, connect
 from crossdock.store.keys import Keys
@@ -91,6 +92,7 @@ class Store:
         self.api_tokens = ApiTokenRows(database)
         self.renewed = RenewedCredentials(database, self.keys, clock)
         self.audit = AuditRows(database)
+        self.approvals = ApprovalRows(database)
 
     @classmethod
     async def open(

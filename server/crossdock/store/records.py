@@ -149,8 +149,10 @@ class AuditEntry(Struct, frozen=True):
     """One line of the call log: names, kinds and durations. Never arguments, never data.
 
     `actor` is who did it (an API token's id, a server's id, `cli`), `action` the tool or the admin
-    verb, `target` the id of what was acted on where it is neither account nor server. `id` is given
-    by the store; leave it at 0 when appending.
+    verb, `target` the id of what was acted on where it is neither account nor server. `address` is
+    where it came from, `second_factor` the id of the API token that was shown beside a URL,
+    `changes` what an admin verb changed: {field: [old, new]}, never a secret. `id` is given by the
+    store; leave it at 0 when appending.
     """
 
     time: datetime
@@ -164,6 +166,11 @@ class AuditEntry(Struct, frozen=True):
     seconds: float | None = None
     upstream_status: int | None = None
     request_id: str | None = None
+    address: str | None = None
+    second_factor: str | None = None
+    changes: Mapping[str, Any] | None = None
+    upstream_requests: int | None = None
+    upstream_seconds: float | None = None
     id: int = 0
 
 

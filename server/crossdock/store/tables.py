@@ -174,10 +174,23 @@ audit = Table(
     Column("seconds", Float),
     Column("upstream_status", Integer),
     Column("request_id", Text),
+    Column("address", Text),
+    Column("second_factor", Text),
+    Column("changes", Json),
+    Column("upstream_requests", Integer),
+    Column("upstream_seconds", Float),
     Index("audit_time", "time"),
     Index("audit_account", "account_id", "id"),
     Index("audit_server", "server_id", "id"),
     sqlite_autoincrement=True,  # an id is a place in the log; pruning must not give it out again
+)
+
+used_approvals = Table(
+    "used_approvals",
+    metadata,
+    Column("nonce", LargeBinary(32), primary_key=True),
+    Column("ends_at", Moment, nullable=False),
+    Index("used_approvals_end", "ends_at"),
 )
 
 revision = Table(

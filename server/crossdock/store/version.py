@@ -15,8 +15,8 @@ from sqlalchemy.pool import NullPool
 from crossdock.store import tables
 from crossdock.store.records import StoreFault
 
-HEAD = "0001"
-KNOWN = frozenset({"0001"})
+HEAD = "0002"
+KNOWN = frozenset({"0001", "0002"})
 """The versions that this code can read or move on."""
 
 
