@@ -253,4 +253,5 @@ if __name__ == "__main__":
     try:
         sys.exit(main(sys.argv[1:]))
     except KeyboardInterrupt:
+        say("Interrupted.")
         sys.exit(130)

@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 ORDER = {
@@ -72,13 +73,15 @@ def bare(port: int, provider: int) -> None:
     params = msgspec.defstruct("Params", [("name", str), ("arguments", dict)])
     request_of = msgspec.defstruct("Request", [("id", int), ("params", params)])
     decoder = msgspec.json.Decoder(request_of)
-    session: list[aiohttp.ClientSession] = []
+    session = web.AppKey("session", aiohttp.ClientSession)
+
+    async def with_session(app: web.Application) -> AsyncIterator[None]:
+        async with aiohttp.ClientSession() as app[session]:
+            yield
 
     async def handle(request: web.Request) -> web.Response:
-        if not session:
-            session.append(aiohttp.ClientSession())
         call = decoder.decode(await request.read())
-        async with session[0].get(
+        async with request.app[session].get(
             f"http://127.0.0.1:{provider}/orders",
             params=call.params.arguments,
             headers={"Authorization": "Bearer sk_bench_1234567890"},
@@ -93,6 +96,7 @@ def bare(port: int, provider: int) -> None:
         )
 
     app = web.Application()
+    app.cleanup_ctx.append(with_session)
     app.router.add_post("/mcp/{token}", handle)
     # The same loop as `crossdock serve` chooses.
     import uvloop

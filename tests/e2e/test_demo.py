@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import signal
 import sys
@@ -131,6 +132,16 @@ async def test_for_people_it_prints_urls_and_snippets_that_work(tmp_path: Path) 
                 text += line.decode()
         for word in ("claude mcp add", "mcpServers", "connect.tgz", "curl"):
             assert word in text
+        for account in ("demo-malomo", "demo-roserocket"):
+            assert account in text
+        admin = re.search(r"Admin API: (\S+)\n +with (Authorization: \S+ \S+)", text)
+        assert admin
+        name, _, value = admin[2].partition(": ")
+        async with (
+            ClientSession(timeout=SECONDS) as http,
+            http.get(admin[1], headers={name: value}) as reply,
+        ):
+            assert reply.status == 200
         found = re.search(r"^ *(curl -s .*\n(?: .*\n)*)", text, re.MULTILINE)
         assert found
         snippet = found.group(1).strip()
@@ -145,8 +156,34 @@ async def test_for_people_it_prints_urls_and_snippets_that_work(tmp_path: Path) 
         if process.returncode is None:
             process.send_signal(signal.SIGINT)
             async with asyncio.timeout(demo.END_SECONDS):
-                await process.communicate()
+                out, err = await process.communicate()
     assert process.returncode == 0
+    assert (out.decode().split("\n"), err) == (
+        ["", "The demo has ended; nothing was kept.", ""],
+        b"",
+    )
+
+
+@pytest.mark.requirement("clients:demo:one-command")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+async def test_told_to_end_before_it_is_up_it_ends_cleanly(tmp_path: Path, number: int) -> None:
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "crossdock", "demo", "--port", "0"),
+        cwd=tmp_path,
+        env={**os.environ, "TMPDIR": str(folder)},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(demo.READY_SECONDS):
+        while not list(folder.glob("crossdock-demo-*/state/*")):  # the store is being made
+            await asyncio.sleep(0.001)
+        process.send_signal(number)
+        out, err = await process.communicate()
+    assert (out, err) == (b"\nThe demo has ended; nothing was kept.\n", b"")
+    assert process.returncode == 0
+    assert list(folder.iterdir()) == []
 
 
 @pytest.mark.requirement("clients:demo:one-command")

@@ -16,18 +16,19 @@ from pathlib import Path
 from crossdock import log
 from crossdock.config import Settings, load_settings
 from crossdock.gateway import Gateway
-from crossdock.web.runner import WebRunner, until_told
+from crossdock.web.runner import WebRunner, signals
 
 
 async def serve(settings: Settings) -> None:
     """Serve until told to stop, which never comes."""
-    gateway = await Gateway.open(settings, serving=True)
-    listener = WebRunner(gateway)
-    url = await listener.start("127.0.0.1", 0)
-    sys.stdout.write(json.dumps({"pid": os.getpid(), "url": url}) + "\n")
-    sys.stdout.flush()
-    await until_told()
-    await listener.close()
+    with signals() as told:
+        gateway = await Gateway.open(settings, serving=True)
+        listener = WebRunner(gateway)
+        url = await listener.start("127.0.0.1", 0)
+        sys.stdout.write(json.dumps({"pid": os.getpid(), "url": url}) + "\n")
+        sys.stdout.flush()
+        await told.wait()
+        await listener.close()
 
 
 def main() -> None:

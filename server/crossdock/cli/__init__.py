@@ -10,7 +10,7 @@ from cyclopts import App, CycloptsError
 from crossdock import __version__
 from crossdock.errors import AdapterError, ConfigError, CrossdockError, PluginError, StoreError
 
-EXIT_FAILED, EXIT_USAGE, EXIT_CONFIG = 1, 2, 78
+EXIT_FAILED, EXIT_USAGE, EXIT_CONFIG, EXIT_INTERRUPTED = 1, 2, 78, 130
 
 _HELP = """A self-hosted MCP gateway to logistics systems.
 
@@ -26,6 +26,7 @@ app = App(
     version_flags=["--version"],
     help_flags=["--help", "-h"],
     help_format="markdown",
+    suppress_keyboard_interrupt=False,
 )
 
 
@@ -69,7 +70,8 @@ def main(arguments: list[str] | None = None) -> None:
         startup = (ConfigError, AdapterError, PluginError, StoreError)
         sys.exit(EXIT_CONFIG if isinstance(error, startup) else EXIT_FAILED)
     except KeyboardInterrupt:
-        sys.exit(130)
+        _say("interrupted")
+        sys.exit(EXIT_INTERRUPTED)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(EXIT_FAILED)

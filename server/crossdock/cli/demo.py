@@ -51,38 +51,45 @@ async def _demo(folder: Path, port: int, as_json: bool) -> None:
     from crossdock.gateway import Gateway
     from crossdock.plugins import load_plugins
     from crossdock.secrets import MasterKey
-    from crossdock.web.runner import WebRunner, until_told
+    from crossdock.web.runner import WebRunner, signals
 
     settings = Settings(
         folder=folder,
         upstream=UpstreamSettings(allow_private=["127.0.0.1/32"]),
         log=LogSettings(level="warning"),
     )
-    async with AsyncExitStack() as stack:
-        plugins = await asyncio.to_thread(load_plugins, settings)
-        sandboxes = await _start_sandboxes(plugins, stack)
-        gateway = await Gateway.open(
-            settings, plugins=plugins, master=MasterKey.for_this_process(), serving=True
-        )
-        listener = WebRunner(gateway)
-        stack.push_async_callback(listener.close)
-        admin_token = mint("api")
-        gateway.accept_admin(admin_token)
-        url = await listener.start(settings.server.host, port)
-        servers = await _make_servers(gateway, sandboxes, url)
-        ready = {
-            "url": url,
-            "admin_token": admin_token,
-            "servers": servers,
-            "sandboxes": [
-                {"integration": one.integration, "base_url": one.base_url} for one in sandboxes
-            ],
-        }
-        if as_json:
-            print_json(ready)
-        else:
-            print(_page(ready), flush=True)
-        await until_told()
+    with signals() as told:
+        async with AsyncExitStack() as stack:
+            plugins = await asyncio.to_thread(load_plugins, settings)
+            sandboxes = await _start_sandboxes(plugins, stack)
+            gateway = await Gateway.open(
+                settings, plugins=plugins, master=MasterKey.for_this_process(), serving=True
+            )
+            listener = WebRunner(gateway)
+            stack.push_async_callback(listener.close)
+            admin_token = mint("api")
+            gateway.accept_admin(admin_token)
+            url = await listener.start(settings.server.host, port)
+            servers = await _make_servers(gateway, sandboxes, url)
+            if not told.is_set():
+                ready = _ready(url, admin_token, servers, sandboxes)
+                print_json(ready) if as_json else print(_page(ready), flush=True)
+                await told.wait()
+    if not as_json:
+        print("\nThe demo has ended; nothing was kept.")
+
+
+def _ready(
+    url: str, admin_token: str, servers: list[dict[str, str]], sandboxes: list[Sandbox]
+) -> dict[str, Any]:
+    return {
+        "url": url,
+        "admin_token": admin_token,
+        "servers": servers,
+        "sandboxes": [
+            {"integration": one.integration, "base_url": one.base_url} for one in sandboxes
+        ],
+    }
 
 
 async def _start_sandboxes(plugins: Plugins, stack: AsyncExitStack) -> list[Sandbox]:
@@ -148,7 +155,8 @@ def _page(ready: dict[str, Any]) -> str:
     lines = ["crossdock is up. Nothing here is real, and nothing is kept after Ctrl-C.", ""]
     for server in ready["servers"]:
         lines += [f"MCP server for {server['integration']} (paste this URL into an MCP client):"]
-        lines += [f"  {server['url']}", ""]
+        lines += [f"  {server['url']}"]
+        lines += [f"  (its integrated account in the admin API: {server['account_id']})", ""]
     if ready["servers"]:
         first = ready["servers"][0]
         for client in ("claude-code", "claude-desktop", "cursor"):
@@ -158,8 +166,9 @@ def _page(ready: dict[str, Any]) -> str:
         seen = "Any shell (others on this machine can read the URL while the command runs):"
         lines += [seen, *_indented(_CURL.format(url=first["url"])), ""]
         lines += ["Other clients: open a URL above in a browser.", ""]
+    account = ready["servers"][0]["account_id"] if ready["servers"] else "…"
     lines += [
-        f"Admin API: {ready['url']}/integrated-account/…",
+        f"Admin API: {ready['url']}/integrated-account/{account}",
         f"  with Authorization: Bearer {ready['admin_token']}",
         "Ctrl-C ends the demo.",
     ]

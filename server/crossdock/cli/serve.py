@@ -40,16 +40,17 @@ def serve(
 async def _serve(settings: object) -> None:
     from crossdock.config import Settings
     from crossdock.gateway import Gateway
-    from crossdock.web.runner import WebRunner, until_told
+    from crossdock.web.runner import WebRunner, signals
 
     assert isinstance(settings, Settings)
-    gateway = await Gateway.open(settings, serving=True)
-    listener = WebRunner(gateway)
-    try:
-        await listener.start(settings.server.host, settings.server.port)
-        await until_told()
-    finally:
-        await listener.close()
+    with signals() as told:
+        gateway = await Gateway.open(settings, serving=True)
+        listener = WebRunner(gateway)
+        try:
+            await listener.start(settings.server.host, settings.server.port)
+            await told.wait()
+        finally:
+            await listener.close()
 
 
 def _loop() -> asyncio.Runner:

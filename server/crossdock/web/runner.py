@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from aiohttp import web
 
@@ -64,19 +65,22 @@ class WebRunner:
         log.info("gateway.stopped")
 
 
-async def until_told() -> None:
-    """Wait for SIGTERM or SIGINT."""
+@contextmanager
+def signals() -> Iterator[asyncio.Event]:
+    """Within this, SIGTERM and SIGINT set the event and interrupt nothing.
+
+    Enter it before anything is opened: a start that was torn could not close what it opened.
+    """
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
-    handlers: list[Callable[[], object]] = []
+    handled: list[signal.Signals] = []
     for number in (signal.SIGTERM, signal.SIGINT):
-        try:
+        # On Windows Ctrl-C raises KeyboardInterrupt instead; threads but the first get no signal.
+        with suppress(NotImplementedError, ValueError):
             loop.add_signal_handler(number, told.set)
-            handlers.append(lambda n=number: loop.remove_signal_handler(n))  # type: ignore[misc]
-        except NotImplementedError:  # Windows: Ctrl-C raises KeyboardInterrupt instead
-            pass
+            handled.append(number)
     try:
-        await told.wait()
+        yield told
     finally:
-        for remove in handlers:
-            remove()
+        for number in handled:
+            loop.remove_signal_handler(number)
