@@ -184,10 +184,21 @@ class Conflict(ToolFailure):
         return self._details
 
 
+def in_doubt(words: object, remedy: str = "") -> str:
+    """Return words about a write that may have been carried out; `remedy` is a sentence."""
+    advice = f". {remedy}" if remedy else ": read the record before you try again."
+    return f"{words} It may have been carried out{advice}"
+
+
 class WriteOutcomeUnknown(Conflict):
     """A write was sent and nobody can say whether it was carried out."""
 
     kind = "write_outcome_unknown"
+
+    @classmethod
+    def after(cls, failure: UpstreamFailure, remedy: str = "") -> WriteOutcomeUnknown:
+        """Return what to raise for a write that `failure` left in doubt."""
+        return cls(in_doubt(failure, remedy), cause=failure.kind)
 
 
 class WriteNotVerified(Conflict):

@@ -26,7 +26,7 @@ LAYERS: dict[str, set[str]] = {
     "housekeeping": {"access", "calls", "control", "log", "protocol", "store"},
     "control": {"access", "calls", "store"},
     "access": {"calls", "store"},
-    "calls": {"adapter", "config", "log", "redaction"},
+    "calls": {"adapter", "config", "log", "signing", "redaction"},
     "observe": {"log", "store"},
     "protocol": {"log", "signing"},
     "plugins": {"adapter", "config", "hookspecs", "log", "secrets"},

@@ -29,13 +29,13 @@ from crossdock.errors import (
     ToolFailure,
     UpstreamFailure,
     WriteOutcomeUnknown,
+    in_doubt,
 )
 from crossdock.log import logger
 from crossdock.model import Account, Grant, Peer, ToolList
 
 log = logger(__name__)
 _BLOCKS = ("text", "image", "audio", "resource", "resource_link")
-_CHECK = "It may have been carried out: read the record before you try again."
 
 
 class Calls:
@@ -258,7 +258,7 @@ class Calls:
 
 def _too_late(tool: Tool, context: CallContext, limit: float) -> ToolFailure:
     if tool.effect != "read" and context.measured.wrote:
-        return WriteOutcomeUnknown(f"The call was ended after {limit:g} s. {_CHECK}")
+        return WriteOutcomeUnknown(in_doubt(f"The call was ended after {limit:g} s."))
     return UpstreamFailure(
         "upstream_timeout", f"The call was ended after {limit:g} s.", retryable=True
     )
@@ -269,9 +269,9 @@ def _honest(failure: UpstreamFailure, tool: Tool, context: CallContext) -> ToolF
     if tool.effect == "read" or not context.measured.wrote or failure.rejected:
         return failure
     if failure.status is None:
-        return WriteOutcomeUnknown(f"{failure} {_CHECK}", cause=failure.kind)
+        return WriteOutcomeUnknown.after(failure)
     return UpstreamFailure(
-        failure.kind, f"{failure} {_CHECK}", status=failure.status, rate=failure.rate
+        failure.kind, in_doubt(failure), status=failure.status, rate=failure.rate
     )
 
 
