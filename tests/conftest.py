@@ -132,5 +132,5 @@ async def acme_gateway(gateway: MakeGateway, acme_folder: Path, provider: Provid
     return await gateway(
         adapters=["acme"],
         accounts={"shop": acme.account(provider.url)},
-        settings={"limits": running.SHORT},
+        settings={"limits": running.SMALL},
     )

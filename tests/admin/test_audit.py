@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
 from harness.malomo import Malomo
+from harness.patience import until
 from harness.provider import Provider, reply
 from harness.running import Clock, Running
 
@@ -116,12 +116,12 @@ async def test_lines_are_stored_within_a_second_by_themselves(
     server = await acme_gateway.server()
     provider.plays(reply({"count": 1}))
     await server.call("acme_items_count")
-    async with asyncio.timeout(1.5):
-        while True:
-            page = await acme_gateway.gateway.store.audit.list(AuditFilter(kind="call"))
-            if page.items:
-                break
-            await asyncio.sleep(0.02)
+
+    async def stored() -> bool:
+        page = await acme_gateway.gateway.store.audit.list(AuditFilter(kind="call"))
+        return bool(page.items)
+
+    await until(stored, 1.5)
 
 
 # --- the queue alone -------------------------------------------------------------------------

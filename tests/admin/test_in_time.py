@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from harness.patience import until
 from harness.provider import Provider, reply
 from harness.running import Running, Server
 from harness.speaking import Response
@@ -21,31 +22,33 @@ async def running(acme_gateway: Running, provider: Provider) -> Running:
     return acme_gateway
 
 
+SLACK = 4  # how many of the slowest call's times a busy machine may be late
+
+
 class Load:
     """Callers that go on until they are stopped, and remember when which status came."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
         self.answers: list[tuple[float, Response]] = []
+        self.slowest = 0.0
         self._callers = [asyncio.create_task(self._call()) for _ in range(6)]
 
     async def _call(self) -> None:
         while True:
             begun = time.time()
             response = await self._server.attempt("acme_items_count")
+            self.slowest = max(self.slowest, time.time() - begun)
             self.answers.append((begun, response))
 
     async def until(self, status: int, seconds: float) -> None:
         """Wait until a call is answered so, and a little longer."""
-        async with asyncio.timeout(seconds):
-            while not self.answers or self.answers[-1][1].status != status:
-                await asyncio.sleep(0.005)
+        await until(lambda: self.answers and self.answers[-1][1].status == status, seconds)
         await self.beyond(time.time() + 0.1)
 
     async def beyond(self, moment: float) -> None:
         """Go on until a moment has passed."""
-        while time.time() < moment:
-            await asyncio.sleep(0.005)
+        await until(lambda: time.time() >= moment)
 
     async def stop(self) -> None:
         for caller in self._callers:
@@ -78,9 +81,10 @@ async def test_no_call_that_begins_later_than_that_passes_a_revocation(
     await revoke(running, server)
     revoked = time.time()
     await load.until(403, 5)
-    await load.beyond(revoked + within + 0.1)
+    late = revoked + within + (within and SLACK * load.slowest)
+    await load.beyond(late + 0.1)
     await load.stop()
-    assert load.begun_after(revoked + within) == {403}
+    assert load.begun_after(late) == {403}
     assert load.begun_after(revoked - 60) == {200, 403}
 
 
@@ -97,9 +101,11 @@ async def test_no_call_that_begins_after_the_last_second_passes_an_expiry(
     assert load.begun_after(ends.timestamp()) == {410}
     assert load.begun_after(0) == {200, 410}
     path = f"/integrated-account/shop/mcp/{server.id}"
-    async with asyncio.timeout(7):
-        while (await running.request("GET", path)).status != 404:
-            await asyncio.sleep(0.05)
+
+    async def gone() -> bool:
+        return (await running.request("GET", path)).status == 404
+
+    await until(gone)
     assert (await server.send("tools/list")).status == 410
     kept = await running.gateway.store.load_grants()
     assert [one.id for one in kept.servers if one.id == server.id] == []
@@ -114,10 +120,20 @@ async def test_a_server_made_by_another_process_is_served_within_a_second(
         stored = await store.servers.get(made.id)
         assert stored is not None
         assert await store.servers.remove(made.id)
-        async with asyncio.timeout(1):
-            while (await made.send("tools/list")).status != 403:
-                await asyncio.sleep(0.02)
+        await _answers_within_a_second(made, 403)
         await store.servers.add(stored)
-    async with asyncio.timeout(1):
-        while (await made.send("tools/list")).status != 200:
-            await asyncio.sleep(0.02)
+    await _answers_within_a_second(made, 200)
+
+
+async def _answers_within_a_second(server: Server, status: int) -> None:
+    begun, slowest = time.time(), 0.0
+
+    async def answers() -> bool:
+        nonlocal slowest
+        asked = time.time()
+        response = await server.send("tools/list")
+        slowest = max(slowest, time.time() - asked)
+        return response.status == status
+
+    await until(answers)
+    assert time.time() - begun < 1 + SLACK * slowest

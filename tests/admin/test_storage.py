@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 from harness.malomo import Malomo
+from harness.patience import turns, until
 from harness.provider import Provider, reply
-from harness.running import Running
+from harness.running import Running, Server
 
 from crossdock.access.gate import Caller
 from crossdock.store import Store
@@ -80,7 +81,6 @@ async def test_a_locked_store_is_503_after_five_seconds_while_calls_go_on(
         while not write.done():
             assert (await server.call("acme_items_count")).data == {"count": 1}
             calls += 1
-            await asyncio.sleep(0.02)
         response = await write
     assert calls > 20
     assert response.status == 503
@@ -96,15 +96,17 @@ async def test_a_write_whose_caller_hung_up_is_in_force_soon(acme_gateway: Runni
         revoking = asyncio.create_task(
             control.servers.revoke(await control.servers.get(server.id), _OPERATOR)
         )
-        await asyncio.sleep(number * 0.0002)  # so that it is torn at another place each time
+        await turns(number + 1)  # so that it is torn at another place each time
         revoking.cancel()
         await asyncio.gather(revoking, return_exceptions=True)
     for server in servers:  # what was begun is carried out
         assert await acme_gateway.gateway.store.servers.get(server.id) is None
-    async with asyncio.timeout(2):
-        for server in servers:
-            while (await server.send("tools/list")).status != 403:
-                await asyncio.sleep(0.02)
+    for server in servers:
+        await until(lambda server=server: _refused(server), 2)
+
+
+async def _refused(server: Server) -> bool:
+    return (await server.send("tools/list")).status == 403
 
 
 async def test_what_the_door_knows_is_what_the_store_says_after_many_writers(
@@ -124,7 +126,7 @@ async def test_what_the_door_knows_is_what_the_store_says_after_many_writers(
 
     async def elsewhere(store: Store) -> None:
         for server in servers[4:]:
-            await asyncio.sleep(0.02)
+            await turns(50)
             assert await store.servers.remove(server.id)
 
     async with await Store.open("sqlite:///state/crossdock.db", folder=running.folder) as other:
@@ -132,10 +134,8 @@ async def test_what_the_door_knows_is_what_the_store_says_after_many_writers(
     for number, token in latest.items():
         told = await running.speaker(f"/mcp/{token}").send("server/discover")
         assert f"'s{number}.7'" in told.result["instructions"]
-    async with asyncio.timeout(2):
-        for server in servers:
-            while (await server.send("tools/list")).status != 403:
-                await asyncio.sleep(0.02)
+    for server in servers:
+        await until(lambda server=server: _refused(server), 2)
 
 
 @pytest.mark.requirement("server:token:hashed", "account:credentials:write-only")

@@ -11,7 +11,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator
@@ -21,6 +20,8 @@ from typing import NamedTuple
 from urllib.request import urlopen
 
 from clients import environments
+from harness.patience import until
+from harness.ports import free_port
 
 HERE = Path(__file__).resolve().parent
 REVISIONS = ("2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28")
@@ -55,7 +56,7 @@ async def gateway(folder: Path) -> AsyncIterator[str]:
     """Serve the fixture plugin from `folder`; gives the MCP URL."""
     folder.chmod(0o700)
     shutil.copytree(HERE / "fixture", folder / "plugins" / "fixture")
-    port = _free_port()
+    port = free_port()
     (folder / "config.toml").write_text(_CONFIG.format(port=port), encoding="utf-8")
     command = [sys.executable, "-m", "crossdock"]
     config = ["--config", str(folder / "config.toml")]
@@ -102,21 +103,18 @@ async def run(url: str, revision: str, folder: Path, *more: str) -> Report:
 
 
 async def _ready(url: str, log: Path) -> None:
-    for _ in range(200):
+    async def answers() -> bool:
         try:
             await asyncio.to_thread(lambda: urlopen(url, timeout=1).close())
         except OSError:
-            await asyncio.sleep(0.05)
-        else:
-            return
-    raise AssertionError(f"the gateway did not start: {log.read_text(encoding='utf-8')}")
+            return False
+        return True
 
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    try:
+        await until(answers, 20)
+    except TimeoutError:
+        words = f"the gateway did not start: {log.read_text(encoding='utf-8')}"
+        raise AssertionError(words) from None
 
 
 async def _main() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from types import ModuleType
 
@@ -11,11 +11,9 @@ import pytest
 from clients import environments
 from harness import far_side, stdio
 from harness.far_side import FarSide
-from harness.stdio import Host
+from harness.stdio import Bridge, Host
 
 from crossdock.web.bundles import ASSETS
-
-Bridge = Callable[..., AbstractAsyncContextManager[Host]]
 
 
 @pytest.fixture(scope="session")

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from e2e.conftest import Bridge
 from harness.far_side import FarSide, event, result, stream
 from harness.malomo import Malomo
-from harness.stdio import Host
+from harness.patience import turns, until
+from harness.stdio import Bridge, Host
 
 pytestmark = pytest.mark.e2e
 HELLO = {"protocolVersion": "2025-11-25", "capabilities": {}, "serverInfo": {"name": "far"}}
@@ -255,9 +255,7 @@ class OldGateway:
         return response
 
     async def say(self, message: Any) -> None:
-        async with asyncio.timeout(10):
-            while not self.listening:
-                await asyncio.sleep(0.01)
+        await until(lambda: self.listening)
         await self.listening[-1].write(b": hello\r\n\r\n" + event(message, id="e1"))
 
 
@@ -309,7 +307,7 @@ async def test_an_answer_may_stream_messages_before_it(bridge: Bridge, far: FarS
         done = event({"jsonrpc": "2.0", "id": message["id"], "result": {"done": True}})
         for part in (b"retry: 10\nid: a\ndata:\n\n", event(note)[:20], event(note)[20:], done):
             await response.write(part)
-            await asyncio.sleep(0.01)
+            await turns(3)
         return response
 
     gateway.calls = calls

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from e2e.conftest import Bridge
 from harness import far_side
 from harness.far_side import TOKEN, FarSide, result, stream
+from harness.patience import until
+from harness.stdio import Bridge
 
 pytestmark = pytest.mark.e2e
 
@@ -34,7 +35,7 @@ async def test_cancelling_closes_the_request_or_is_passed_on(
             return web.Response(status=202)
         arrived.set()
         try:
-            await asyncio.sleep(20)
+            await asyncio.Event().wait()
         finally:
             closed.set()
         return web.Response()
@@ -49,9 +50,7 @@ async def test_cancelling_closes_the_request_or_is_passed_on(
             assert "notifications/cancelled" not in far.methods()
             assert await host.end() == 0
         else:
-            async with asyncio.timeout(10):
-                while "notifications/cancelled" not in far.methods():
-                    await asyncio.sleep(0.01)
+            await until(lambda: "notifications/cancelled" in far.methods())
             assert not closed.is_set()
     assert host.lines == []
 
@@ -60,19 +59,25 @@ async def test_cancelling_closes_the_request_or_is_passed_on(
 async def test_calls_under_way_are_answered_after_stdin_has_ended(
     bridge: Bridge, far: FarSide
 ) -> None:
+    arrived, let_go = asyncio.Event(), asyncio.Event()
+
     async def answer(request: web.Request) -> web.StreamResponse:
         message = far.received[-1].message
         if message["method"] == "subscriptions/listen":
             response = await stream(request)
             await asyncio.Event().wait()
             return response
-        await asyncio.sleep(0.5)
+        arrived.set()
+        await let_go.wait()
         return result(message["id"], {})
 
     far.answer = answer
     async with bridge(far.url) as host:
         host.ask("subscriptions/listen", modern=True)
         id = host.ask("tools/call", modern=True, name="slow")
+        await asyncio.wait_for(arrived.wait(), 10)
+        host.close()
+        let_go.set()
         assert await host.end() == 0
         assert (await host.answer(id))["result"] == {}
 
@@ -161,7 +166,11 @@ async def test_an_answer_that_never_came_is_not_taken_for_one_that_can_be_asked_
 async def test_lines_that_are_no_messages_are_answered_and_survived(
     bridge: Bridge, far: FarSide
 ) -> None:
-    far.answer = lambda request: asyncio.sleep(0, result(1, {}))
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return result(1, {})
+
+    far.answer = answer
     async with bridge(far.url) as host:
         for line, code in (("{", -32700), ("7", -32600)):
             host.say(line)

@@ -17,7 +17,7 @@ from clients import environments
 from e2e.real_clients import HOOK, STEPS, WAYS, Way, check, go, program
 from harness import stdio
 from harness.malomo import Malomo
-from harness.proxied import free_port
+from harness.ports import accepts, free_port
 from harness.running import Server
 
 pytestmark = pytest.mark.e2e
@@ -101,7 +101,7 @@ async def test_supergateway_offers_our_bridge_to_clients_of_its_own(
     ]
     environment = {"CROSSDOCK_URL": malomo.server.url}
     async with stdio.started(command, environment, secret=malomo.server.token):
-        await _listening(port)
+        await accepts(port, 20)
         transport = "sse" if kind == "sse" else "http"
         answers = await environments.drive(
             client,
@@ -111,17 +111,6 @@ async def test_supergateway_offers_our_bridge_to_clients_of_its_own(
             transport=transport,
         )
     await check(Way(client, kind, speaks=None), answers, malomo.server)
-
-
-async def _listening(port: int) -> None:
-    async with asyncio.timeout(20):
-        while True:
-            with contextlib.suppress(OSError):
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-                writer.close()
-                await writer.wait_closed()
-                return
-            await asyncio.sleep(0.05)
 
 
 # --- the Inspector, from the command line ----------------------------------------------------

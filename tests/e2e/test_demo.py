@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientSession, ClientTimeout
 from harness import demo
+from harness.patience import until
 
 pytestmark = pytest.mark.e2e
 SECONDS = ClientTimeout(total=20)
@@ -75,7 +76,12 @@ async def test_it_ends_while_calls_are_running(tmp_path: Path) -> None:
                 return str((await reply.json())["result"]["content"][0]["text"])
 
         asked = asyncio.create_task(ask())
-        await asyncio.sleep(0.3)
+
+        async def reached() -> bool:
+            async with http.get(f"{up.sandbox()}/_sandbox/requests") as reply:
+                return bool(await reply.json())
+
+        await until(reached)
         ended = asyncio.create_task(up.end())
         assert '"result_count":2' in await asked  # what runs is answered before the end
         assert await ended == 0
@@ -176,10 +182,10 @@ async def test_told_to_end_before_it_is_up_it_ends_cleanly(tmp_path: Path, numbe
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    async with asyncio.timeout(demo.READY_SECONDS):
-        while not list(folder.glob("crossdock-demo-*/state/*")):  # the store is being made
-            await asyncio.sleep(0.001)
-        process.send_signal(number)
+    # the store is being made
+    await until(lambda: list(folder.glob("crossdock-demo-*/state/*")), demo.READY_SECONDS)
+    process.send_signal(number)
+    async with asyncio.timeout(demo.END_SECONDS):
         out, err = await process.communicate()
     assert (out, err) == (b"\nThe demo has ended; nothing was kept.\n", b"")
     assert process.returncode == 0

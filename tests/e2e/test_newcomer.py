@@ -8,13 +8,13 @@ import os
 import re
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from harness import malomo
+from harness.patience import until
 
 pytestmark = pytest.mark.e2e
 KEY = malomo.API_KEY
@@ -60,7 +60,7 @@ def shell(tmp_path: Path, shop: str) -> Iterator[Shell]:
 
 
 @pytest.fixture
-def served(shell: Shell) -> Iterator[str]:
+async def served(shell: Shell) -> AsyncIterator[str]:
     """A serving gateway: its origin."""
     log = shell.folder / "serve.log"
     with log.open("w") as output:
@@ -72,15 +72,12 @@ def served(shell: Shell) -> Iterator[str]:
             stderr=output,
         )
     try:
-        for _ in range(500):
-            started = re.search(r'"url":"(http://[^"]+)"', log.read_text())
-            if started:
-                break
+
+        def started() -> re.Match[str] | None:
             assert process.poll() is None, log.read_text()
-            time.sleep(0.02)
-        else:
-            raise AssertionError(log.read_text())
-        yield started[1]
+            return re.search(r'"url":"(http://[^"]+)"', log.read_text())
+
+        yield (await until(started))[1]
     finally:
         process.terminate()
         assert process.wait(30) == 0

@@ -14,6 +14,7 @@ from aiohttp import ClientSession, ClientTimeout, TCPConnector
 from clients import environments
 from e2e.real_clients import WAYS, Way, check, go, program
 from harness import malomo, stdio
+from harness.patience import until
 from harness.proxied import Nginx
 from harness.running import MakeGateway, Running, Server
 
@@ -161,9 +162,7 @@ async def test_no_shape_of_path_brings_a_token_into_a_log(front: Front) -> None:
             headers = {**JSON, "Accept": "application/json", "MCP-Protocol-Version": "2026-07-28"}
             headers |= {"Referer": front.url, "User-Agent": f"agent {token}"}
             await _raw(front, verb, shape, headers)
-    async with asyncio.timeout(10):
-        while front.nginx.logs.count("\n") < 2 * len(shapes):
-            await asyncio.sleep(0.05)
+    await until(lambda: front.nginx.logs.count("\n") >= 2 * len(shapes))
     logs = front.nginx.logs
     assert token not in logs
     assert token[1:] not in logs
@@ -195,9 +194,7 @@ async def test_what_the_log_does_show_is_enough_to_look_for_faults(front: Front)
         request_id = reply.headers["X-Request-Id"]
     async with front.http.get(f"{front.nginx.url}/healthz") as reply:
         assert reply.status == 200
-    async with asyncio.timeout(10):
-        while "/healthz" not in front.nginx.logs:
-            await asyncio.sleep(0.05)
+    await until(lambda: "/healthz" in front.nginx.logs)
     assert f"GET {path} 200" in front.nginx.logs
     assert f"id={request_id}" in front.nginx.logs
     assert front.running.admin_token not in front.nginx.logs
@@ -226,9 +223,7 @@ async def test_a_gateway_that_is_down_is_told_in_json_and_logged_without_the_tok
             assert reply.status in (502, 503)
             told = json.loads(await reply.read())
         assert "does not answer at the moment" in told["error"]["message"]
-        async with asyncio.timeout(10):
-            while "upstream=502" not in nginx.logs:
-                await asyncio.sleep(0.05)
+        await until(lambda: "upstream=502" in nginx.logs)
         assert front.server.token not in nginx.logs
         environment = {"CROSSDOCK_URL": url, "SSL_CERT_FILE": str(nginx.certificate)}
         async with stdio.started(program("our bridge", ""), environment) as host:

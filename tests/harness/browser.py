@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType
+from harness.patience import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -138,8 +139,10 @@ async def started(folder: Path, http: ClientSession) -> AsyncIterator[Tab]:
 
 
 async def _port(path: Path) -> int:
-    async with asyncio.timeout(_SECONDS):
-        while True:
-            with contextlib.suppress(FileNotFoundError, IndexError, ValueError):
-                return int(path.read_text(encoding="utf-8").splitlines()[0])
-            await asyncio.sleep(0.05)
+    def written() -> int:
+        with contextlib.suppress(FileNotFoundError, IndexError, ValueError):
+            return int(path.read_text(encoding="utf-8").splitlines()[0])
+        return 0
+
+    port: int = await until(written, _SECONDS)
+    return port

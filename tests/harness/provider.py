@@ -118,27 +118,20 @@ def drop() -> Reply:
     return wire(b"", abort=True)
 
 
-def silent() -> Reply:
-    """Take the request and say nothing."""
+def silent(head: bytes = b"") -> Reply:
+    """Take the request, write `head` and say nothing more."""
 
     async def play(request: web.Request) -> web.Response:
-        await asyncio.sleep(60)
+        if head:
+            assert request.transport is not None
+            request.transport.write(head)
+        await asyncio.Event().wait()
         return web.Response()
 
     return play
 
 
-def slowly(value: Any, seconds: float) -> Reply:
-    """Answer in the end."""
-
-    async def play(request: web.Request) -> web.StreamResponse:
-        await asyncio.sleep(seconds)
-        return await reply(value)(request)
-
-    return play
-
-
-def trickle(head: bytes, seconds: float = 0.02) -> Reply:
+def trickle(head: bytes) -> Reply:
     """Write `head`, then one byte after the other and never an end."""
 
     async def play(request: web.Request) -> web.Response:
@@ -147,7 +140,7 @@ def trickle(head: bytes, seconds: float = 0.02) -> Reply:
         transport.write(head)
         while not transport.is_closing():
             transport.write(b"x")
-            await asyncio.sleep(seconds)
+            await asyncio.sleep(0.02)
         return web.Response()
 
     return play

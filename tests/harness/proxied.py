@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import shutil
-import socket
 import ssl
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
@@ -18,6 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from harness.ports import accepts, free_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -94,17 +94,15 @@ class Nginx:
             await process.communicate()
 
     async def _ready(self, process: asyncio.subprocess.Process) -> None:
-        async with asyncio.timeout(10):
-            while True:
-                if process.returncode is not None:
-                    _, complaint = await process.communicate()
-                    raise AssertionError(f"nginx did not start: {complaint.decode()}")
-                with contextlib.suppress(OSError):
-                    _, writer = await asyncio.open_connection("127.0.0.1", self.port)
-                    writer.close()
-                    await writer.wait_closed()
-                    return
-                await asyncio.sleep(0.02)
+        listening = asyncio.create_task(accepts(self.port))
+        ended = asyncio.create_task(process.wait())
+        await asyncio.wait((listening, ended), return_when=asyncio.FIRST_COMPLETED)
+        ended.cancel()
+        if process.returncode is not None:
+            listening.cancel()
+            _, complaint = await process.communicate()
+            raise AssertionError(f"nginx did not start: {complaint.decode()}")
+        await listening
 
 
 def program() -> str:
@@ -114,14 +112,6 @@ def program() -> str:
     if os.environ.get("CI") == "true":
         pytest.fail("nginx is not installed", pytrace=False)
     pytest.skip("nginx is not installed")
-
-
-def free_port() -> int:
-    """Return a port on which nobody listens right now."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
 
 
 def _make_certificate(certificate: Path, key: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 from aiohttp import ClientSession, ClientTimeout
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from harness.canaries import Canaries
+    from harness.provider import Provider
 
 
 class Clock:
@@ -124,20 +125,30 @@ class Running:
         return Speaker(self.http, self.url + path, self.canaries, headers)
 
 
+class Shared(NamedTuple):
+    """One gateway with the account `shop` on a scripted provider, through the test adapter."""
+
+    running: Running
+    provider: Provider
+    server: Server
+
+
 MakeGateway = Callable[..., Awaitable[Running]]
 """What the fixture `gateway` gives."""
 
+SMALL = {"upstream_answer_bytes": 256 * 1024, "shutdown_seconds": 1.0}
+"""Limits that a test can reach; they end nothing sooner that only a busy machine makes slow."""
+
 SHORT = {
+    **SMALL,
     "upstream_connect_seconds": 0.5,
     "upstream_idle_seconds": 0.3,
     "upstream_total_seconds": 0.6,
-    "upstream_answer_bytes": 256 * 1024,
     "read_seconds": 1.0,
     "write_seconds": 1.0,
     "lock_wait_seconds": 0.3,
-    "shutdown_seconds": 1.0,
 }
-"""Limits that a test can wait for."""
+"""The same, with deadlines that a test can wait for: where the provider is to be too slow."""
 
 
 async def start(

@@ -7,7 +7,11 @@ import contextlib
 import json
 import os
 import signal
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any
+
+from harness.patience import turns
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -88,10 +92,14 @@ class Host:
         self.notify("notifications/initialized")
         return hello
 
-    async def end(self, seconds: float = 20) -> int:
-        """Close stdin, read what is left, and return the exit code."""
+    def close(self) -> None:
+        """Close stdin, as a host does that wants no more."""
         assert self._process.stdin is not None
         self._process.stdin.close()
+
+    async def end(self, seconds: float = 20) -> int:
+        """Close stdin, read what is left, and return the exit code."""
+        self.close()
         with contextlib.suppress(EOFError):
             while True:
                 self._waiting.append(await self._read(seconds))
@@ -111,6 +119,10 @@ class Host:
         assert self._process.stderr is not None
         while chunk := await self._process.stderr.read(4096):
             self.complaints += chunk.decode(errors="replace")
+
+
+Bridge = Callable[..., AbstractAsyncContextManager[Host]]
+"""What the fixture `bridge` gives."""
 
 
 @contextlib.asynccontextmanager
@@ -139,7 +151,7 @@ async def started(
         await asyncio.wait_for(listening, 10)
         # The pipes close with the loop's next turns; a loop that ends sooner would complain.
         process._transport.close()  # type: ignore[attr-defined]
-        await asyncio.sleep(0)
+        await turns(1)
     if secret:
         assert secret not in host.complaints
         assert not any(secret.encode() in line for line in host.lines)

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import ClientResponse
 from harness import shapes
+from harness.patience import PATIENCE
 from harness.speaking import envelope
 
 if TYPE_CHECKING:
     from harness.running import Running, Server
-
-PATIENCE = 5.0
 
 
 @dataclass(frozen=True)
@@ -178,10 +177,3 @@ class Talk:
             sent["Last-Event-ID"] = last
         async with self.http.get(self.server.url, headers=sent) as response:
             yield Stream(response, self.revision, "tools/call")
-
-
-async def until(true: Any, patience: float = PATIENCE) -> None:
-    """Wait until something is so."""
-    async with asyncio.timeout(patience):
-        while not true():
-            await asyncio.sleep(0.01)

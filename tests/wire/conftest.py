@@ -7,27 +7,18 @@ a module that uses `server` and `upstream` says `pytestmark = pytest.mark.asynci
 from __future__ import annotations
 
 import io
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 import pytest_asyncio
 from harness import acme, running
 from harness.canaries import Canaries
 from harness.provider import Provider, reply
-from harness.running import Running, Server
+from harness.running import Server, Shared
 
 from crossdock import log
-
-
-class Shared(NamedTuple):
-    """One gateway with the account `shop` on a scripted provider, through the test adapter."""
-
-    running: Running
-    provider: Provider
-    server: Server
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -35,8 +26,28 @@ async def shared(
     tmp_path_factory: pytest.TempPathFactory, empty_store: Path, log_stream: io.StringIO
 ) -> AsyncIterator[Shared]:
     """The gateway that tests of the protocol share."""
+    async with _served(tmp_path_factory.mktemp("shared"), empty_store, log_stream) as made:
+        yield made
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def impatient(
+    tmp_path_factory: pytest.TempPathFactory, empty_store: Path, log_stream: io.StringIO
+) -> AsyncIterator[Shared]:
+    """The same with deadlines that a test can wait for."""
+    folder = tmp_path_factory.mktemp("impatient")
+    async with _served(folder, empty_store, log_stream, running.SHORT) as made:
+        yield made
+
+
+@asynccontextmanager
+async def _served(
+    folder: Path,
+    empty_store: Path,
+    log_stream: io.StringIO,
+    limits: Mapping[str, float] = running.SMALL,
+) -> AsyncIterator[Shared]:
     log.configure("debug", "json", log_stream)
-    folder = tmp_path_factory.mktemp("shared")
     acme.write(folder / "plugins")
     canaries = Canaries(log_stream)
     async with AsyncExitStack() as stack:
@@ -50,7 +61,7 @@ async def shared(
             canaries,
             adapters=["acme"],
             accounts={"shop": acme.account(provider.url)},
-            settings={"limits": running.SHORT},
+            settings={"limits": limits},
         )
         yield Shared(gateway, provider, await gateway.server())
     canaries.check()

@@ -11,8 +11,7 @@ from aiohttp import web
 from harness import malomo as sandbox
 from harness.malomo import Malomo
 from harness.provider import Provider
-from harness.running import MakeGateway, Server
-from wire.conftest import Shared
+from harness.running import MakeGateway, Server, Shared
 
 LIST = "list_all_malomo_orders"
 WORDS = "pass next_cursor back unchanged"

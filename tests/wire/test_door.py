@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 from harness import malomo
 from harness.malomo import Malomo
-from harness.running import Clock, MakeGateway, Running, Server
+from harness.running import Clock, MakeGateway, Running, Server, Shared
 from harness.speaking import MODERN, REVISIONS, Response, Speaker, envelope
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from wire.conftest import Shared
 
 from crossdock.access.tokens import mint
 

@@ -8,11 +8,10 @@ import pytest
 from harness import acme
 from harness.malomo import Malomo
 from harness.provider import Provider
-from harness.running import Running
+from harness.running import Running, Shared
 from harness.speaking import REVISIONS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from wire.conftest import Shared
 
 SHARED = pytest.mark.asyncio(loop_scope="session")
 READS = {

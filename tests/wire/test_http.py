@@ -10,9 +10,8 @@ from urllib.parse import urlsplit
 
 import pytest
 from harness.provider import Provider
-from harness.running import Server
+from harness.running import Server, Shared
 from harness.speaking import MODERN, envelope, raw_exchange
-from wire.conftest import Shared
 
 from crossdock.access.tokens import mint
 

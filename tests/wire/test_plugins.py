@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import pytest
 from harness import acme, malomo
+from harness.patience import until
 from harness.provider import Provider
 from harness.running import MakeGateway, Running
 
@@ -233,11 +233,8 @@ async def test_an_observer_that_fails_harms_no_call_and_no_other_observer(
     for _ in range(2):
         assert (await server.call("acme_items_count")).data == {"ok": True}
     await server.call("create_a_acme_item", {"title": "canary"})
-    for _ in range(100):
-        events = sys.modules["crossdock_local_good"].events
-        if len(events) == 3:
-            break
-        await asyncio.sleep(0.01)
+    events = sys.modules["crossdock_local_good"].events
+    await until(lambda: len(events) == 3)
     assert [event.tool for event in events] == [
         "acme_items_count", "acme_items_count", "create_a_acme_item",
     ]  # fmt: skip

@@ -122,7 +122,7 @@ async def test_nothing_that_a_provider_answers_is_logged_or_kept(
     running_ = await gateway(
         adapters=["acme"],
         accounts={"shop": acme.account(provider.url)},
-        settings={"limits": running.SHORT},
+        settings={"limits": running.SMALL},
     )
     server = await running_.server()
     record = {"id": "a", "name": "payload-canary-913"}

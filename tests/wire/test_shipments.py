@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from harness import malomo as sandbox
 from harness.malomo import Malomo
+from harness.patience import until
 from harness.running import MakeGateway
 
 UPDATE = "update_a_malomo_order_by_id"
@@ -64,8 +65,7 @@ async def test_an_update_that_waits_too_long_is_busy_and_writes_nothing(
     malomo = Malomo(running, await running.server(), shop)
     await malomo.fault("slow", method="GET", seconds=0.5, times=1)
     first = asyncio.create_task(malomo.call(UPDATE, _adding("one")))
-    while not await malomo.requests():
-        await asyncio.sleep(0.005)
+    await until(malomo.requests)
     error = (await malomo.call(UPDATE, _adding("two"))).error
     assert (error["kind"], error["retryable"]) == ("busy", True)
     assert not (await first).is_error

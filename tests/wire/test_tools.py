@@ -11,9 +11,8 @@ import msgspec
 import pytest
 from harness import acme
 from harness.provider import Provider, raw, reply
-from harness.running import Server
+from harness.running import Server, Shared
 from harness.speaking import LEGACY, MODERN, REVISIONS, STRUCTURED
-from wire.conftest import Shared
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 BIG = 123456789012345678901234567890

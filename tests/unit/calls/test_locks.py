@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from harness.patience import turns
 
 from crossdock.calls.locks import Locks
 from crossdock.errors import Busy
@@ -16,7 +17,7 @@ async def test_one_holder_at_a_time_in_the_order_of_asking() -> None:
     async def work(number: int) -> None:
         async with locks.hold("a", wait=5):
             met.append(("in", number))
-            await asyncio.sleep(0)
+            await turns(1)
             met.append(("out", number))
 
     await asyncio.gather(*(work(number) for number in range(5)))
@@ -44,7 +45,7 @@ async def test_a_cancelled_wait_and_a_failing_holder_leave_nothing_behind() -> N
     with pytest.raises(ZeroDivisionError):
         async with locks.hold("a", wait=1):
             waiting = asyncio.create_task(_enter(locks))
-            await asyncio.sleep(0)
+            await turns(1)
             waiting.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await waiting

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from harness.patience import until
 from harness.running import Server
 from harness.speaking import LEGACY, META, MODERN
-from harness.streaming import Talk, until
+from harness.streaming import Talk
 
 ALL = (MODERN, *LEGACY)
 CALLS = "notifications/progress", "notifications/message"
@@ -146,8 +147,10 @@ async def test_a_client_that_takes_json_alone_waits_in_silence(
 
     waiting = asyncio.create_task(call())
     await until(lambda: gate.reached)
-    await asyncio.sleep(2.2)  # two beats: long enough for a comment, were there to be one
-    gate.open()
+    async with client.call("talker_things_hold") as beside:
+        for _ in range(3):  # beats enough for a comment, were there to be one
+            assert (await beside.next()).comment == "keep-alive"
+        gate.open()
     assert (await waiting).startswith("application/json")
 
 

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from harness.patience import until
 from harness.running import Clock, Running, Server
 from harness.speaking import LEGACY, META, MODERN, Called
-from harness.streaming import Talk, until
+from harness.streaming import Talk
 
 CAN = {META + "clientCapabilities": {"elicitation": {}}}
 ASK = "talker_things_ask"

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from harness.patience import until
 from harness.running import Running, Server
 from harness.speaking import LEGACY, MODERN
-from harness.streaming import Talk, until
+from harness.streaming import Talk
 
 JSON = "application/json"
 

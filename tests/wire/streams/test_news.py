@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 from harness import talker
+from harness.patience import until
 from harness.running import Clock, Running, Server
 from harness.speaking import LEGACY, MODERN
-from harness.streaming import Stream, Talk, until
+from harness.streaming import Stream, Talk
 
 CHANGED = "notifications/tools/list_changed"
 TOOLS = {"notifications": {"toolsListChanged": True}}

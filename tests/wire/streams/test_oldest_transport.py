@@ -10,9 +10,10 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import pytest
+from harness.patience import until
 from harness.running import Running, Server
 from harness.speaking import LEGACY, META, MODERN, Response
-from harness.streaming import Stream, until
+from harness.streaming import Stream
 
 
 class Old:

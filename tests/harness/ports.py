@@ -1,0 +1,31 @@
+"""Ports of this machine: one that is free, and waiting until somebody listens on one."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+from harness.patience import PATIENCE, until
+
+
+def free_port() -> int:
+    """Return a port on which nobody listens right now."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+        return port
+
+
+async def accepts(port: int, patience: float = PATIENCE) -> None:
+    """Wait until somebody listens on a port of this machine."""
+
+    async def knock() -> bool:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            return False
+        writer.close()
+        await writer.wait_closed()
+        return True
+
+    await until(knock, patience)
