@@ -55,12 +55,13 @@ def prepared(
         found[name] = named
         if name in READ_ONLY or (field is not None and field.kind == "derived"):
             raise InvalidArguments(place, "is set by Rose Rocket and cannot be written")
-        if nothing_said(value) or value == []:
+        if name == "externalId" and value is not None:
+            check_external(value, place)
+        ready = value if field is None else _value(fields, named, value, place, keys)
+        if nothing_said(ready) or ready == []:
             notes.append(f"{given} was {_short(value)} and left out; what is stored stays.")
             continue
-        if name == "externalId":
-            check_external(value, place)
-        written[name] = value if field is None else _value(fields, named, value, place, keys)
+        written[name] = ready
         if named.note:
             notes.append(named.note)
         if name != given or written[name] != value:
@@ -82,6 +83,8 @@ def check_external(value: Any, place: str) -> None:
 def _value(
     fields: Fields, named: Named, value: Any, place: str, keys: frozenset[str] | None
 ) -> Any:
+    if nothing_said(value):
+        return None
     field = named.field or Field()
     match field.kind:
         case "select":

@@ -156,7 +156,10 @@ def _merged(change: Change, before: Mapping[str, Any]) -> tuple[dict[str, Any], 
         if absent := [one for one in gone if one not in stored]:
             notes.append(f"Not in {name}, so not removed: {', '.join(absent)}.")
         kept = [one for one in stored if one not in gone]
-        new = [one for one in given or [] if one.get("id") not in kept]
+        new: list[Any] = []
+        for one in given or []:
+            if one.get("id") not in kept and one not in new:
+                new.append(one)
         wanted[name] = [*({"id": one} for one in kept), *new]
         if kept and new:
             notes.append(f"{name}: {len(kept)} stored before stay.")

@@ -176,6 +176,10 @@ class Records:
             if name in READ_ONLY or (field is not None and field.kind == "derived"):
                 raise Refusal(400, [f"{name}: derived field cannot be written"])
             if field is None:
+                if _fate(key, name, row, switches) == "refuse":
+                    raise Refusal(400, [f"property {name} should not exist"])
+                if _fate(key, name, row, switches) == "drop":
+                    continue
                 field = _guessed(value)
             if field.kind == "link" and value is None:
                 links[name] = None
@@ -229,6 +233,13 @@ class Records:
         if not is_uuid(value["id"]):
             raise Refusal(400, [f"{name}.id must be a UUID"])
         return str(value["id"])
+
+
+def _fate(key: str, name: str, row: Record, switches: Switches) -> str:
+    """Tell what becomes of a field that no page documents. Of some kinds none is documented."""
+    if name == "externalId" or name in row.values or name in row.links or not fields_of(key):
+        return "store"
+    return switches.custom_field if name.endswith("__c") else switches.unknown_field
 
 
 def _guessed(value: Any) -> Field:

@@ -43,6 +43,8 @@ class Switches(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     create_status: Literal[200, 201] = 200
     upsert_create_status: Literal[200, 201] = 201
     wrong_option: Literal["422", "400", "partial"] = "422"
+    unknown_field: Literal["drop", "refuse", "store"] = "drop"  # a name that no field has
+    custom_field: Literal["store", "drop", "refuse"] = "store"  # one of those ending in __c
     refused_field: str = ""  # the role may not write it: left out, and said in `errors`
     taken_external_id: Literal[400, 409, 500] = 409
     bad_uuid: Literal[400, 404] = 400
