@@ -31,8 +31,9 @@ from crossdock.protocol.request_state import States
 from crossdock.protocol.sessions import Sessions
 from crossdock.protocol.subscriptions import Listeners
 from crossdock.redaction import redactor
-from crossdock.secrets import MasterKey, resolve_secret
+from crossdock.secrets import resolve_secret
 from crossdock.store import Store, utc_now
+from crossdock.store.master_key import MasterKey
 
 
 class Gateway:

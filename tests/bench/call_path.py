@@ -32,7 +32,7 @@ from crossdock.cli.demo import _make_servers, _start_sandboxes
 from crossdock.config import LogSettings, Settings, UpstreamSettings
 from crossdock.gateway import Gateway
 from crossdock.plugins import load_plugins
-from crossdock.secrets import MasterKey
+from crossdock.store.master_key import MasterKey
 from crossdock.web.runner import WebRunner
 
 CORE = Path(crossdock.__file__).parent

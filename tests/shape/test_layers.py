@@ -53,11 +53,11 @@ OWNERS = {
     "alembic": {"store"},
     "aiosqlite": {"store"},
     "asyncpg": {"store"},
-    "cryptography": {"secrets.py"},
+    "cryptography": {"store/sealing.py"},
     "cyclopts": {"cli"},
     "prometheus_client": {"observe/metrics.py"},
     "rich": {"cli"},
-    "secrets": {"access/tokens.py", "secrets.py"},
+    "secrets": {"access/tokens.py", "store/sealing.py"},
     "sqlalchemy": {"store"},
 }
 

@@ -19,8 +19,8 @@ import asyncpg  # type: ignore[import-untyped]
 import pytest
 
 from crossdock.model import Scope
-from crossdock.secrets import MasterKey
 from crossdock.store import Store, StoredServer, upgrade
+from crossdock.store.master_key import MasterKey
 
 OpenStore = Callable[..., Coroutine[Any, Any, Store]]
 

@@ -14,8 +14,9 @@ from sqlalchemy import delete, select, update
 from crossdock.access.tokens import hash_token, mint
 from crossdock.errors import ConfigError, StoreError
 from crossdock.model import Secret
-from crossdock.secrets import MasterKey, SealBroken
 from crossdock.store import Rotation, Store, StoredAccount, StoredServer, StoreFault, tables
+from crossdock.store.master_key import MasterKey
+from crossdock.store.sealing import SealBroken
 
 OpenStore = Callable[..., Coroutine[Any, Any, Store]]
 
@@ -279,7 +280,7 @@ async def test_a_credential_set_anew_wins_over_the_renewed_one(store: Store) -> 
 
 
 async def test_a_damaged_or_borrowed_renewed_credential_is_refused(store: Store) -> None:
-    rows = tables.oauth_tokens
+    rows = tables.renewed_credentials
     for account_id in ("acme", "other"):
         await store.renewed.keep(account_id, {}, {"refresh_token": account_id})
     await execute(store, delete(rows).where(rows.c.account_id == "other"))

@@ -14,8 +14,8 @@ import pytest
 
 from crossdock.errors import ConfigError
 from crossdock.model import Secret
-from crossdock.secrets import MasterKey
 from crossdock.store import Store, StoredServer, StoreFault
+from crossdock.store.master_key import MasterKey
 
 Make = Callable[..., StoredServer]
 URL = "sqlite:///state/crossdock.db"

@@ -17,9 +17,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 
 import crossdock.store
-from crossdock.secrets import MasterKey
 from crossdock.store import Store, StoredServer, StoreFault, current, tables, upgrade, version
 from crossdock.store.database import Database, connect
+from crossdock.store.master_key import MasterKey
 
 OpenStore = Callable[..., Coroutine[Any, Any, Store]]
 NEW_IN_0002 = ("address", "second_factor", "changes", "upstream_requests", "upstream_seconds")
@@ -170,7 +170,7 @@ import asyncio, sys
 from datetime import UTC, datetime
 from pathlib import Path
 from crossdock.model import Scope, Secret
-from crossdock.secrets import MasterKey
+from crossdock.store.master_key import MasterKey
 from crossdock.store import Store, StoredServer, random_id
 folder = Path(sys.argv[1])
 async def main():

@@ -14,19 +14,16 @@ from pluggy import PluginManager
 from crossdock import hookspecs
 from crossdock.errors import ConfigError
 from crossdock.model import Secret
-from crossdock.secrets import (
-    BuiltinSecrets,
+from crossdock.secrets import BuiltinSecrets, Reference, parse_reference, resolve_secret
+from crossdock.store.master_key import MasterKey
+from crossdock.store.sealing import (
     KeyRing,
-    MasterKey,
-    Reference,
     SealBroken,
     UnknownKey,
     fingerprint,
     key_id_of,
     new_key,
-    parse_reference,
     random_id,
-    resolve_secret,
     unwrap,
     wrap,
 )

@@ -11,8 +11,8 @@ import pytest
 from crossdock.adapter import UpstreamFailure, UpstreamRequest
 from crossdock.calls.connection import Measured
 from crossdock.errors import StoreError
-from crossdock.secrets import MasterKey
 from crossdock.store import Store
+from crossdock.store.master_key import MasterKey
 from crossdock_roserocket.sandbox import REFRESH_TOKEN, accounts, known_id
 
 GET = "get_single_roserocket_object_by_id"

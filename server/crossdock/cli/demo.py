@@ -50,7 +50,7 @@ async def _demo(folder: Path, port: int, as_json: bool) -> None:
     from crossdock.config import LogSettings, Settings, UpstreamSettings
     from crossdock.gateway import Gateway
     from crossdock.plugins import load_plugins
-    from crossdock.secrets import MasterKey
+    from crossdock.store.master_key import MasterKey
     from crossdock.web.runner import WebRunner, signals
 
     settings = Settings(

@@ -74,7 +74,7 @@ def rewrap(
     Afterwards [secrets] key must name the new one. No URL and no API token changes.
     Example: `crossdock keys rewrap --to file:state/master-2027.key`
     """
-    from crossdock.secrets import MasterKey
+    from crossdock.store.master_key import MasterKey
 
     async def work(gateway: Gateway) -> int:
         await gateway.store.lease()  # a serving gateway would go on with the old master key

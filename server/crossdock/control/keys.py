@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from crossdock.access.gate import Caller
     from crossdock.control.audited import Audited
-    from crossdock.secrets import MasterKey
     from crossdock.store import Rotation, Store
+    from crossdock.store.master_key import MasterKey
 
 
 class KeyControl:

@@ -15,7 +15,6 @@ from typing import Protocol, Self
 
 from sqlalchemy import Connection, select
 
-from crossdock.secrets import KeyRing, MasterKey, random_id
 from crossdock.store import version
 from crossdock.store.accounts import AccountRows
 from crossdock.store.approvals import ApprovalRows
@@ -23,6 +22,7 @@ from crossdock.store.audit import AuditRows
 from crossdock.store.database import Database, connect
 from crossdock.store.keys import Keys
 from crossdock.store.lease import FileLease, PostgresLease
+from crossdock.store.master_key import MasterKey
 from crossdock.store.records import (
     AccountInUse,
     AccountStatus,
@@ -43,6 +43,7 @@ from crossdock.store.records import (
     UnknownAccount,
 )
 from crossdock.store.renewed import RenewedCredentials
+from crossdock.store.sealing import KeyRing, random_id
 from crossdock.store.servers import ServerRows, all_servers, all_stubs
 from crossdock.store.tokens import ApiTokenRows, all_tokens
 

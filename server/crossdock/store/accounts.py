@@ -10,12 +10,12 @@ import msgspec
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from crossdock.model import Secret
-from crossdock.secrets import SealBroken, random_id
 from crossdock.store import servers, tables
 from crossdock.store.database import Database
 from crossdock.store.keys import Keys, names_key
 from crossdock.store.listing import Place, listing, newest_first
 from crossdock.store.records import AccountInUse, RecordPage, StoredAccount
+from crossdock.store.sealing import SealBroken, random_id
 
 _ROWS = tables.accounts
 
@@ -126,7 +126,7 @@ class AccountRows:
             live = servers.ids_of_account(connection, account_id)
             if live and not cascade:
                 raise AccountInUse(live)
-            for table in (tables.mcp_servers, tables.oauth_tokens):
+            for table in (tables.mcp_servers, tables.renewed_credentials):
                 connection.execute(delete(table).where(table.c.account_id == account_id))
             connection.execute(delete(_ROWS).where(_ROWS.c.id == account_id))
             return live

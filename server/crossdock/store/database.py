@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import StaticPool
 
 from crossdock.errors import ConfigError
-from crossdock.store import files, tables, version
+from crossdock.store import sqlite_file, tables, version
 from crossdock.store.faults import fault, should_repeat
 from crossdock.store.records import StoreFault
 
@@ -58,7 +58,7 @@ class Database:
         )
         self._turn = asyncio.Lock()
         self._running: set[asyncio.Task[Any]] = set()
-        self._file = files.identity(path) if path else None
+        self._file = sqlite_file.identity(path) if path else None
         self._connections = 0
         self._seen: tuple[int, int] = (0, 0)
         self._others_wrote = False
@@ -149,7 +149,7 @@ class Database:
     def still_there(self) -> None:
         """Raise StoreFault if the SQLite file is no longer the one that was opened: what is written
         now would be lost."""
-        if self.path is not None and files.identity(self.path) != self._file:
+        if self.path is not None and sqlite_file.identity(self.path) != self._file:
             raise StoreFault(
                 "missing",
                 f"The store {self.where} was removed or replaced while it was in use; nothing is "
@@ -189,7 +189,7 @@ async def _connect_sqlite(url: URL, folder: Path) -> Database:
     path = None
     if url.database and url.database != ":memory:":
         path = (folder / url.database).absolute()
-        await asyncio.to_thread(files.prepare, path, version.create_file)
+        await asyncio.to_thread(sqlite_file.prepare, path, version.create_file)
     engine = create_async_engine(
         URL.create("sqlite+aiosqlite", database=str(path) if path else ":memory:"),
         poolclass=StaticPool,

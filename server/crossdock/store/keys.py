@@ -14,10 +14,13 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from crossdock.errors import ConfigError, StoreError
-from crossdock.secrets import (
+from crossdock.store import tables
+from crossdock.store.database import Database
+from crossdock.store.master_key import MasterKey
+from crossdock.store.records import KeyInfo, StoreFault
+from crossdock.store.sealing import (
     KeyPurpose,
     KeyRing,
-    MasterKey,
     SealBroken,
     UnknownKey,
     fingerprint,
@@ -27,9 +30,6 @@ from crossdock.secrets import (
     unwrap,
     wrap,
 )
-from crossdock.store import tables
-from crossdock.store.database import Database
-from crossdock.store.records import KeyInfo, StoreFault
 
 _FOREVER: dict[KeyPurpose, str] = {
     "canary": "the canary",
@@ -274,7 +274,7 @@ def _sealed_things(connection: Connection) -> list[tuple[str, int]]:
         ("account", tables.accounts),
         ("MCP server", tables.mcp_servers),
         ("API token", tables.api_tokens),
-        ("renewed credential", tables.oauth_tokens),
+        ("renewed credential", tables.renewed_credentials),
     )
     return [
         (name, connection.execute(select(func.count()).select_from(table)).scalar_one())

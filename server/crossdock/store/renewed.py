@@ -1,4 +1,4 @@
-"""The `oauth_tokens` table: credentials that a provider renewed, in place of the configured ones.
+"""Credentials that a provider renewed, in place of the configured ones.
 
 A renewed value counts only as long as the configured one is what it was when it was renewed: who
 sets a credential anew means the new one.
@@ -13,12 +13,12 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select, update
 
 from crossdock.model import Secret
-from crossdock.secrets import SealBroken
 from crossdock.store import tables
 from crossdock.store.database import Database
 from crossdock.store.keys import Keys, names_key
+from crossdock.store.sealing import SealBroken
 
-_ROWS = tables.oauth_tokens
+_ROWS = tables.renewed_credentials
 
 
 class RenewedCredentials:
@@ -104,10 +104,10 @@ class RenewedCredentials:
         return hmac.digest(self._keys.ring.pepper, f"{field}\0{value}".encode(), "sha256")
 
     def _seal(self, key_id: str, account_id: str, field: str, plain: str) -> str:
-        return self._keys.ring.seal(key_id, "oauth_tokens", f"sealed.{field}", account_id, plain)
+        return self._keys.ring.seal(key_id, _ROWS.name, f"sealed.{field}", account_id, plain)
 
     def _open(self, connection: Connection, account_id: str, field: str, sealed: str) -> str:
-        return self._keys.open(connection, "oauth_tokens", f"sealed.{field}", account_id, sealed)
+        return self._keys.open(connection, _ROWS.name, f"sealed.{field}", account_id, sealed)
 
 
 def _is(account_id: str, field: str) -> ColumnElement[bool]:

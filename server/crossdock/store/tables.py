@@ -149,8 +149,8 @@ api_tokens = Table(
     Index("api_tokens_order", "created_at", "id"),
 )
 
-oauth_tokens = Table(
-    "oauth_tokens",
+renewed_credentials = Table(
+    "oauth_tokens",  # its name in stores that exist; a sealed value is bound to it
     metadata,
     Column("account_id", Text, primary_key=True),
     Column("field", Text, primary_key=True),
