@@ -23,4 +23,4 @@ def lost(failure: UpstreamFailure, remedy: str) -> Exception:
     """Return what to raise for a write that may not be repeated blindly."""
     if failure.rejected or failure.status is not None:
         return failure
-    return WriteOutcomeUnknown(f"{failure} It may have been carried out. {remedy}")
+    return WriteOutcomeUnknown.after(failure, remedy)

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
 
 from crossdock.adapter.arguments import OpenCursor, split
-from crossdock.adapter.bodies import malformed
 from crossdock.authoring import Call, CallEvent, Outcome, Tool, UpstreamRequest
+from crossdock.calls.answers import broken, finished
 from crossdock.calls.catalog import Bound, Catalog
 from crossdock.calls.confirmation import confirmed
 from crossdock.calls.connection import Connections, Measured
@@ -23,7 +23,6 @@ from crossdock.calls.context import CallContext
 from crossdock.calls.cursors import Cursors
 from crossdock.config import LimitSettings
 from crossdock.errors import (
-    BadToolOutput,
     Busy,
     CrossdockError,
     ToolFailure,
@@ -35,7 +34,6 @@ from crossdock.log import logger
 from crossdock.model import Account, Grant, Peer, ToolList
 
 log = logger(__name__)
-_BLOCKS = ("text", "image", "audio", "resource", "resource_link")
 
 
 class Calls:
@@ -149,7 +147,6 @@ class Calls:
         measured: Measured,
     ) -> Outcome:
         tool = bound.binding.tool
-        started = time.monotonic()
         outcome = "internal"
         try:
             call = split(bound.binding, arguments, self._opener(grant, tool))
@@ -157,7 +154,8 @@ class Calls:
             context = CallContext(connection, measured, client, objects=grant.scope.objects)
             if tool.confirm is not None and grant.scope.confirm == "destructive":
                 await confirmed(bound.binding, call, client)
-            answer = self._answer(grant, call, await self._mapped(bound, call, context))
+            mapped = await self._mapped(bound, call, context)
+            answer = finished(call, mapped, self._cursor(grant, call, mapped))
             outcome = "ok"
             return answer
         except CrossdockError as error:
@@ -167,8 +165,7 @@ class Calls:
             outcome = "cancelled"
             raise
         finally:
-            seconds = time.monotonic() - started
-            self._finish(grant, bound, client.request_id, outcome, seconds, measured)
+            self._finish(grant, bound, client.request_id, outcome, measured)
 
     def _opener(self, grant: Grant, tool: Tool) -> OpenCursor:
         return lambda cursor, chosen: self._cursors.open(cursor, grant.server_id, tool.name, chosen)
@@ -190,34 +187,19 @@ class Calls:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
-            raise _broken(tool, "it cancelled itself") from None
+            raise broken(tool, "it cancelled itself") from None
         except (Exception, SystemExit, KeyboardInterrupt) as error:  # a plugin may raise anything
             log.error("mapper.failed", tool=tool.name, adapter=tool.adapter, exc_info=error)
             raise CrossdockError("internal error") from error
         if not isinstance(outcome, Outcome):
-            raise _broken(tool, f"it returned {type(outcome).__name__}, not an Outcome")
+            raise broken(tool, f"it returned {type(outcome).__name__}, not an Outcome")
         return outcome
 
-    # --- the answer --------------------------------------------------------------------------
-
-    def _answer(self, grant: Grant, call: Call, outcome: Outcome) -> Outcome:
-        tool = call.tool
-        if tool.method == "list":
-            cursor = None
-            if outcome.next_page is not None:
-                cursor = self._cursors.seal(
-                    outcome.next_page, grant.server_id, tool.name, call.filters
-                )
-            payload = _list_payload(outcome, cursor, tool)
-        elif outcome.data is None and outcome.content:
-            payload = b""
-        elif outcome.data is None:
-            payload = b'{"deleted":true}' if tool.method == "delete" else b'{"ok":true}'
-        else:
-            payload = _bytes(outcome.data, tool)
-        if outcome.content:
-            _check_content(outcome.content, tool)
-        return msgspec.structs.replace(outcome, data=_compact(payload) if payload else b"")
+    def _cursor(self, grant: Grant, call: Call, outcome: Outcome) -> str | None:
+        if outcome.next_page is None:
+            return None
+        tool = call.tool.name
+        return self._cursors.seal(outcome.next_page, grant.server_id, tool, call.filters)
 
     def _finish(
         self,
@@ -225,9 +207,9 @@ class Calls:
         bound: Bound,
         request_id: str,
         outcome: str,
-        seconds: float,
         measured: Measured,
     ) -> None:
+        seconds = time.monotonic() - measured.started
         event = CallEvent(
             request_id=request_id,
             server_id=grant.server_id,
@@ -273,42 +255,3 @@ def _honest(failure: UpstreamFailure, tool: Tool, context: CallContext) -> ToolF
     return UpstreamFailure(
         failure.kind, in_doubt(failure), status=failure.status, rate=failure.rate
     )
-
-
-def _broken(tool: Tool, why: str) -> BadToolOutput:
-    return BadToolOutput(f"The adapter's mapper of {tool.name} is broken: {why}")
-
-
-def _list_payload(outcome: Outcome, cursor: str | None, tool: Tool) -> bytes:
-    if not isinstance(outcome.data, list):
-        raise _broken(tool, "a list tool must give a list of records")
-    records = b",".join(_bytes(record, tool) for record in outcome.data)
-    following = b"null" if cursor is None else msgspec.json.encode(cursor)
-    count = str(len(outcome.data)).encode()
-    return b'{"result":[%b],"next_cursor":%b,"result_count":%b}' % (records, following, count)
-
-
-def _check_content(blocks: tuple[Mapping[str, Any], ...], tool: Tool) -> None:
-    for block in blocks:
-        if not isinstance(block, Mapping) or block.get("type") not in _BLOCKS:
-            raise _broken(tool, f"a content block has one of the types {', '.join(_BLOCKS)}")
-        _bytes(block, tool)
-
-
-def _bytes(data: Any, tool: Tool) -> bytes:
-    if isinstance(data, (msgspec.Raw, bytes)):
-        return bytes(data)
-    try:
-        return msgspec.json.encode(data)
-    except (TypeError, ValueError, RecursionError, OverflowError) as error:
-        raise _broken(tool, f"its data is not JSON: {error}") from None
-
-
-def _compact(payload: bytes) -> bytes:
-    """Check and compact JSON without decoding it, so big integers and spellings survive."""
-    try:
-        compact = msgspec.json.format(payload, indent=-1)
-        compact.decode("utf-8")
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise malformed(error) from None
-    return compact

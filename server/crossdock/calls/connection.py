@@ -24,11 +24,12 @@ _UPWARDS = re.compile(r"/(?:\.|%2e){1,2}(?:/|$)", re.IGNORECASE)
 
 
 class Measured:
-    """Counts the requests of one call."""
+    """Counts the requests of one call, from its start."""
 
-    __slots__ = ("requests", "seconds", "status", "wrote")
+    __slots__ = ("requests", "seconds", "started", "status", "wrote")
 
     def __init__(self) -> None:
+        self.started = time.monotonic()
         self.requests = 0
         self.seconds = 0.0
         self.status: int | None = None
