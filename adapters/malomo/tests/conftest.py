@@ -120,14 +120,15 @@ class Tools:
 async def provider() -> AsyncIterator[Provider]:
     """A sandbox at a fixed moment."""
     shop = Shop(NOW)
-    async with TestServer(build(shop, Switches())) as server, ClientSession() as http:
+    at_once = Switches(lag_seconds=0.0)  # tests of the lag set their own
+    async with TestServer(build(shop, at_once)) as server, ClientSession() as http:
         yield Provider(shop, str(server.make_url("")).rstrip("/"), http)
 
 
 @pytest.fixture
 async def upstream() -> AsyncIterator[Upstream]:
     """The gateway's client, allowed to reach this machine, with limits that a test can wait for."""
-    limits = UpstreamLimits(total_seconds=2.0, answer_bytes=1024 * 1024)
+    limits = UpstreamLimits(total_seconds=3.0, answer_bytes=1024 * 1024)
     client = Upstream(limits, [ipaddress.ip_network("127.0.0.0/8")])
     await client.start()
     yield client

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import re
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from harness.patience import until
 
-from crossdock_malomo.sandbox import create_app
-from crossdock_malomo.sandbox.shop import Shop
+from crossdock_malomo.sandbox import Switches, create_app
+from crossdock_malomo.sandbox.shop import CARRIERS, Shop
 
 V2 = {"Accept": "application/vnd.malomo+json; version=2"}
 
@@ -249,6 +254,109 @@ async def test_customers_are_created_changed_and_deleted(provider: Any) -> None:
     assert (await provider.http("GET", path))[0] == 404
 
 
+# --- what comes late, and what is posted -------------------------------------------------------
+
+
+async def test_lists_and_histories_are_late_and_a_read_by_id_is_not(provider: Any) -> None:
+    await provider.switch(lag_seconds=0.3)
+    _, made, _ = await provider.http("POST", "/orders", json={"number": "#7", "email": "n@a.b"})
+    await put(provider, email="late@example.com")
+    body = {"type": "NoteAdded"}
+    _, event, _ = await provider.http("POST", "/orders/89123/events", json=body)
+    assert (await provider.http("GET", f"/orders/{made['id']}"))[0] == 200
+    _, order, _ = await provider.http("GET", "/orders/89123")
+    assert order["email"] == "late@example.com"
+
+    async def shown() -> list[int]:
+        _, found, _ = await provider.http("GET", "/orders?customer_email=n@a.b")
+        _, changed, _ = await provider.http("GET", "/orders?customer_email=late@example.com")
+        _, events, _ = await provider.http("GET", "/orders/89123/events")
+        return [len(found), len(changed), sum(one["id"] == event["id"] for one in events)]
+
+    assert await shown() == [0, 0, 0]
+
+    async def all_shown() -> bool:
+        return await shown() == [1, 1, 1]
+
+    await until(all_shown)
+
+
+async def test_the_lag_is_on_by_default() -> None:
+    assert 0 < Switches().lag_seconds < 1
+
+
+async def test_a_topic_takes_one_webhook_and_no_plain_http(provider: Any) -> None:
+    body = {"topic": "events:created", "url": "https://a.example/"}
+    assert (await provider.http("POST", "/webhooks", json=body))[0] == 200
+    status, refused, _ = await provider.http("POST", "/webhooks", json=body)
+    assert (status, refused["code"]) == (400, "topic_taken")
+    for url in ("http://a.example/", "http://127.0.0.1:1/"):
+        other = {"topic": "a:b", "url": url}
+        assert (await provider.http("POST", "/webhooks", json=other))[0] == 400
+
+
+async def test_unknown_fields_are_dropped_or_refused(provider: Any) -> None:
+    _, order, _ = await provider.http("POST", "/orders", json={"number": "#7", "stauts": "new"})
+    assert "stauts" not in order
+    await provider.switch(unknown_fields="refused")
+    status, refused, _ = await provider.http("POST", "/orders", json={"stauts": "new"})
+    assert (status, refused["message"]) == (400, "stauts is not taken: no field of order")
+
+
+async def posts(provider: Any, enough: int) -> list[Any]:
+    async def made() -> list[Any] | None:
+        _, found, _ = await provider.http("GET", "/_sandbox/posts")
+        return list(found) if len(found) >= enough else None
+
+    found: list[Any] = await until(made)
+    return found
+
+
+async def test_a_post_that_would_leave_the_machine_is_kept_and_not_sent(provider: Any) -> None:
+    hook = {"topic": "events:created", "url": "https://hooks.example.com/x", "secret": "s3cret"}
+    _, made, _ = await provider.http("POST", "/webhooks", json=hook)
+    await put(provider, shipments=[USPS, FEDEX])
+    (post,) = await posts(provider, 1)
+    assert (post["url"], post["answered"]) == (hook["url"], "not sent")
+    mark = hmac.new(b"s3cret", post["body"].encode(), hashlib.sha256).hexdigest().upper()
+    assert post["headers"] == {
+        "Content-Type": "application/json",
+        "Malomo-Topic": "events:created",
+        "Malomo-Webhook-Id": made["id"],
+        "Malomo-Attempt-Number": "1",
+        "Malomo-Signature": mark,
+    }
+    event = msgspec.json.decode(post["body"])
+    assert (event["type"], event["properties"]) == ("ShipmentCreated", FEDEX)
+
+
+async def test_an_event_is_posted_to_this_machine_again_and_again_until_it_is_taken(
+    provider: Any,
+) -> None:
+    received: list[tuple[str, bytes]] = []
+
+    async def take(request: web.Request) -> web.Response:
+        received.append((request.headers["Malomo-Attempt-Number"], await request.read()))
+        return web.Response(status=500 if len(received) < 3 else 204)
+
+    receiver = web.Application()
+    receiver.router.add_post("/hook", take)
+    async with TestServer(receiver) as server:
+        await provider.switch(loopback_webhooks=True, webhook_retry_seconds=0.001)
+        hook = {"topic": "events:created", "url": str(server.make_url("/hook"))}
+        _, made, _ = await provider.http("POST", "/webhooks", json=hook)
+        await provider.http("POST", "/orders/89123/events", json={"type": "NoteAdded"})
+        answered = [post["answered"] for post in await posts(provider, 3)]
+        assert answered == [500, 500, 204]
+        assert [attempt for attempt, _ in received] == ["1", "2", "3"]
+        assert len({body for _, body in received}) == 1
+        await provider.http("PUT", f"/webhooks/{made['id']}", json={"active": False})
+        await provider.http("POST", "/orders/89123/events", json={"type": "NoteAdded"})
+        await provider.http("PUT", f"/webhooks/{made['id']}", json={"active": True})
+        await provider.http("POST", "/orders/89123/events", json={"type": "Last"})
+        assert msgspec.json.decode((await posts(provider, 4))[3]["body"])["type"] == "Last"
+
+
 async def test_a_webhooks_secret_is_never_told(provider: Any) -> None:
     body = {"topic": "events:created", "url": "https://a.example/", "secret": "s3cret"}
     _, made, _ = await provider.http("POST", "/webhooks", json=body)
@@ -294,6 +402,25 @@ def test_the_seed_holds_two_active_webhooks_and_none_for_exceptions() -> None:
     webhooks = list(Shop().webhooks.values())
     assert [one["active"] for one in webhooks] == [True, True]
     assert not any("exception" in one["topic"] for one in webhooks)
+
+
+def test_the_seed_tells_what_carriers_tell() -> None:
+    shop = Shop()
+    parcels = [parcel for order in shop.orders.values() for parcel in order["shipments"]]
+    assert {parcel["carrier"] for parcel in parcels} <= set(CARRIERS)
+    assert max(len(parcel["scan_events"]) for parcel in parcels) == 30
+    unset = {"guaranteed_delivered_at", "delivered_at", "initial_delivery_attempted_at"}
+    for parcel in parcels:
+        times = [scan["scanned_at"] for scan in parcel["scan_events"]]
+        assert times == sorted(times)
+        empty = {name for name, value in parcel.items() if value is None}
+        assert empty <= unset or not times
+
+
+def test_an_order_was_updated_when_its_last_event_happened() -> None:
+    shop = Shop()
+    for id, order in shop.orders.items():
+        assert order["updated_at"] == max(event["created_at"] for event in shop.events[id])
 
 
 async def test_the_controls_record_forget_and_reset(provider: Any) -> None:

@@ -1,10 +1,12 @@
 """Malomo as far as it is known, as an aiohttp application for demo, contract kit and tests.
 
 What Malomo does not document is a switch. Everything is kept in memory and forgotten at the end.
-It sends no webhooks. Beside the API there are control routes under `/_sandbox`:
+Webhooks are signed and posted to this machine only, and that only with `loopback_webhooks`. Beside
+the API there are control routes under `/_sandbox`:
 
     GET, POST /_sandbox/switches     read the switches; merge a JSON object into them
     GET, DELETE /_sandbox/requests   what was received (control routes left out); forget it
+    GET /_sandbox/posts              what was, or would have been, posted to webhooks
     POST /_sandbox/reset             restore the seed and the default switches
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterator
@@ -12,7 +13,8 @@ from aiohttp import web
 
 from crossdock_malomo.sandbox.faults import Faults
 from crossdock_malomo.sandbox.paging import Place, page
-from crossdock_malomo.sandbox.shop import Record, Refusal, Shop
+from crossdock_malomo.sandbox.posts import Posts
+from crossdock_malomo.sandbox.shop import Record, Refusal, Shop, refuse_unknown
 from crossdock_malomo.sandbox.switches import Switches
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -25,6 +27,7 @@ def build(shop: Shop, switches: Switches) -> web.Application:
     sandbox = _Sandbox(shop, switches)
     app = web.Application(client_max_size=LARGEST_BODY, middlewares=[sandbox.middleware])
     app.add_routes(sandbox.routes())
+    app.on_cleanup.append(sandbox.posts.close)
     return app
 
 
@@ -33,12 +36,13 @@ class _Sandbox:
 
     def __init__(self, shop: Shop, switches: Switches) -> None:
         self.shop = shop
+        self.posts = Posts(shop, switches)
         self._default = switches
         self._received: deque[dict[str, Any]] = deque(maxlen=REQUESTS_KEPT)
         self._set(switches)
 
     def _set(self, switches: Switches) -> None:
-        self.switches = switches
+        self.switches = self.posts.switches = switches
         self._faults = Faults(switches)
         self._seen: Counter[tuple[str, str]] = Counter()
 
@@ -68,6 +72,7 @@ class _Sandbox:
             web.post("/_sandbox/switches", self.change_switches),
             web.get("/_sandbox/requests", self.show_requests),
             web.delete("/_sandbox/requests", self.forget_requests),
+            web.get("/_sandbox/posts", self.show_posts),
             web.post("/_sandbox/reset", self.reset),
         ]
 
@@ -127,7 +132,7 @@ class _Sandbox:
                 "bad_request",
                 "customer_email is required with number",
             )
-        records = [self._visible(id) for id in self.shop.orders]
+        records = list(self.shop.listed())
         if not self.switches.ignore_filters:
             records = [order for order in records if _fits(order, query)]
         if not _is_lookup(request):
@@ -139,7 +144,10 @@ class _Sandbox:
 
     async def create_order(self, request: web.Request) -> web.Response:
         """Create an order: 200, as the documents show."""
-        return _json(self.shop.add_order(await _body(request)))
+        order = self.shop.add_order(await self._fields(request, "order"))
+        self.shop.delay(order["id"], None, self.switches)
+        self._tell_of_parcels(order["id"], order, [])
+        return _json(order)
 
     async def get_order(self, request: web.Request) -> web.Response:
         """Read an order; right after that the other writer may come."""
@@ -152,7 +160,11 @@ class _Sandbox:
     async def put_order(self, request: web.Request) -> web.Response:
         """Change an order."""
         id = request.match_info["id"]
-        answer = _json(self.shop.put_order(id, await _body(request), self.switches))
+        body = await self._fields(request, "order")
+        before = self.shop.find("order", self.shop.orders, id)["shipments"]
+        order = self.shop.put_order(id, body, self.switches)
+        self._tell_of_parcels(id, order, before)
+        answer = _json(order)
         self._interfere(id, "write")
         return answer
 
@@ -160,6 +172,13 @@ class _Sandbox:
         """Delete an order."""
         self.shop.delete_order(request.match_info["id"])
         return self._deleted()
+
+    def _tell_of_parcels(self, id: str, order: Record, before: list[Record]) -> None:
+        for parcel in order["shipments"]:
+            if parcel not in before:
+                pair = {name: parcel[name] for name in ("carrier", "tracking_code")}
+                event = {"type": "ShipmentCreated", "label": "Tracking started"}
+                self._happen(id, {**event, "properties": pair})
 
     def _visible(self, id: str, *, counts: bool = False) -> Record:
         return self.shop.view(id, counts=counts)
@@ -178,9 +197,15 @@ class _Sandbox:
         self.shop.find("order", self.shop.orders, id)
         return self._events(request, self.shop.events[id])
 
+    def _happen(self, order_id: str, body: Record) -> Record:
+        event = self.shop.add_event(order_id, body)
+        self.shop.event_shows[event["id"]] = time.monotonic() + self.switches.lag_seconds
+        self.posts.announce("events:created", event)
+        return event
+
     async def create_order_event(self, request: web.Request) -> web.Response:
         """Add an event to an order."""
-        return _json(self.shop.add_event(request.match_info["id"], await _body(request)))
+        return _json(self._happen(request.match_info["id"], await self._fields(request, "event")))
 
     async def list_customer_events(self, request: web.Request) -> web.Response:
         """List the events of a customer's orders."""
@@ -190,6 +215,7 @@ class _Sandbox:
         placed: list[tuple[Place, Record]] = [
             ([event["timestamp"], number, event["id"]], event)
             for number, event in enumerate(events)
+            if self.shop.event_shows.get(event["id"], 0.0) <= time.monotonic()
         ]
         newest_first = self.switches.events_order == "newest"
         return page(request, self.switches, placed, newest_first=newest_first)
@@ -203,7 +229,7 @@ class _Sandbox:
 
     async def create_customer(self, request: web.Request) -> web.Response:
         """Create a customer."""
-        return _json(self.shop.add_customer(await _body(request)))
+        return _json(self.shop.add_customer(await self._fields(request, "customer")))
 
     async def get_customer(self, request: web.Request) -> web.Response:
         """Read a customer."""
@@ -212,7 +238,8 @@ class _Sandbox:
 
     async def put_customer(self, request: web.Request) -> web.Response:
         """Change a customer."""
-        return _json(self.shop.put_customer(request.match_info["id"], await _body(request)))
+        body = await self._fields(request, "customer")
+        return _json(self.shop.put_customer(request.match_info["id"], body))
 
     async def delete_customer(self, request: web.Request) -> web.Response:
         """Delete a customer; orders keep their copy."""
@@ -230,7 +257,8 @@ class _Sandbox:
 
     async def create_webhook(self, request: web.Request) -> web.Response:
         """Create a webhook; its secret is not told again."""
-        return _json(self.shop.add_webhook(await _body(request)))
+        body = await self._fields(request, "webhook")
+        return _json(self.shop.add_webhook(body, loopback=self.switches.loopback_webhooks))
 
     async def get_webhook(self, request: web.Request) -> web.Response:
         """Read a webhook."""
@@ -239,7 +267,8 @@ class _Sandbox:
 
     async def put_webhook(self, request: web.Request) -> web.Response:
         """Change a webhook."""
-        return _json(self.shop.put_webhook(request.match_info["id"], await _body(request)))
+        body, id = await self._fields(request, "webhook"), request.match_info["id"]
+        return _json(self.shop.put_webhook(id, body, loopback=self.switches.loopback_webhooks))
 
     async def delete_webhook(self, request: web.Request) -> web.Response:
         """Delete a webhook."""
@@ -247,6 +276,12 @@ class _Sandbox:
         self.shop.find("webhook", self.shop.webhooks, id)
         del self.shop.webhooks[id]
         return self._deleted()
+
+    async def _fields(self, request: web.Request, noun: str) -> Record:
+        body = await _body(request)
+        if self.switches.unknown_fields == "refused":
+            refuse_unknown(noun, body)
+        return body
 
     def _deleted(self) -> web.Response:
         return web.Response(status=204) if self.switches.delete_status == 204 else _json({})
@@ -275,9 +310,14 @@ class _Sandbox:
         self._received.clear()
         return web.Response(status=204)
 
+    async def show_posts(self, request: web.Request) -> web.Response:
+        """Show what was posted to webhooks, oldest first, and what became of it."""
+        return _json(list(self.posts.made))
+
     async def reset(self, request: web.Request) -> web.Response:
         """Restore the seed and the switches the application was made with."""
         self.shop.reset()
+        self.posts.forget()
         self._received.clear()
         self._set(self._default)
         return web.Response(status=204)

@@ -31,6 +31,7 @@ _MESSAGES = {
     "return_to_sender": ("return", "Returned to sender"),
 }
 _MANY = 120
+_MOST_SCANS = 30
 
 # when, status, status_detail, message, city
 Scan = tuple[datetime, str, str, str, int]
@@ -55,9 +56,10 @@ def at(midnight: datetime, days: int, clock: str) -> datetime:
 
 
 def _webhooks(shop: Shop, midnight: datetime) -> None:
-    for days, path in ((-200, "events"), (-90, "returns")):
+    # Malomo documents `events:created` alone, in this style; that one is left for the visitor.
+    for days, topic in ((-200, "orders:created"), (-90, "returns:created")):
         shop.add_webhook(
-            {"topic": "events:created", "url": f"https://hooks.example.com/malomo/{path}"},
+            {"topic": topic, "url": f"https://hooks.example.com/malomo/{topic.split(':')[0]}"},
             at(midnight, days, "09:00"),
         )
 
@@ -157,11 +159,22 @@ def _many(shop: Shop, midnight: datetime) -> None:
             (at(midnight, days + step, "12:30"), *_step(status), chance.randrange(len(_CITIES)))
             for step, status in enumerate(way)
         ]
+        if number % 10 == 0:
+            scans = _long_way(at(midnight, days, "12:30"), scans)
         parcels = [(chance.choice(("usps", "ups", "fedex")), f"7{number:011d}", scans)]
         if number % 9 == 0:
             parcels.append(("fedex", f"8{number:011d}", scans[:1]))
         created = at(midnight, days, f"{number % 24:02d}:{number % 60:02d}")
         _order(shop, _NAMES[number % len(_NAMES)], f"#{800 - number:04d}", created, parcels)
+
+
+def _long_way(start: datetime, scans: list[Scan]) -> list[Scan]:
+    """Return a parcel's scans with as many stops on the way as carriers show at most."""
+    between = [
+        (start + timedelta(minutes=40 * stop), *_step("in_transit"), stop % len(_CITIES))
+        for stop in range(1, _MOST_SCANS - len(scans) + 1)
+    ]
+    return [scans[0], *between, *scans[1:]]
 
 
 def _step(status: str) -> tuple[str, str, str]:
@@ -203,11 +216,10 @@ def _order(
 def _track(shop: Shop, order_id: str, shipment: dict[str, Any], scans: list[Scan]) -> None:
     pair = {name: shipment[name] for name in ("carrier", "tracking_code")}
     shipment["status"] = scans[-1][1] if scans else "pre_transit"
+    if scans:
+        _fill(shipment, scans)
     for moment, status, detail, message, place in scans:
-        city, state, postal_code = _CITIES[place]
-        location = {"city": city, "state": state, "postal_code": postal_code, "country": "US"}
-        # Carriers' times carry no zone, unlike created_at.
-        naive = moment.strftime("%Y-%m-%dT%H:%M:%S")
+        location, naive = _place(place), _naive(moment)
         scan = {
             "carrier_code": None,
             "description": message,
@@ -229,3 +241,33 @@ def _track(shop: Shop, order_id: str, shipment: dict[str, Any], scans: list[Scan
             "properties": {**pair, **{name: scan[name] for name in said}},
         }
         shop.add_event(order_id, event, moment)
+
+
+def _fill(shipment: dict[str, Any], scans: list[Scan]) -> None:
+    """Give a tracked parcel what carriers tell besides scans."""
+    first, promised = scans[0], scans[0][0] + timedelta(days=5)
+    attempts = [scan for scan in scans if scan[1] in ("delivered", "failure")]
+    expected = promised + timedelta(days=1) if len(scans) > len(_WAYS) else promised
+    shipment.update(
+        alternative_carrier_identifier=f"ACI-{shipment['tracking_code'][-6:]}",
+        carrier_service="Ground",
+        container_type="parcel",
+        destination=_place(scans[-1][4]),
+        origin=_place(first[4]),
+        estimated_delivered_at=_naive(expected),
+        estimated_local_delivered_at=_naive(expected),
+        estimated_local_delivered_on=expected.strftime("%Y-%m-%d"),
+        guaranteed_delivered_at=None,
+        initial_delivery_attempted_at=_naive(attempts[0][0]) if attempts else None,
+        original_estimated_delivered_at=_naive(promised),
+    )
+
+
+def _place(number: int) -> dict[str, str]:
+    city, state, postal_code = _CITIES[number]
+    return {"city": city, "state": state, "postal_code": postal_code, "country": "US"}
+
+
+def _naive(moment: datetime) -> str:
+    """Return a carrier's time, which carries no zone, unlike created_at."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S")

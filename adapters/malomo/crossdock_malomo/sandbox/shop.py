@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import copy
 import random
+import time
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from crossdock_malomo.sandbox.seed import plant
 from crossdock_malomo.sandbox.switches import Switches
 
 Record = dict[str, Any]
 CARRIERS = {
-    "canada_post": "Canada Post",
-    "dhl_express": "DHL Express",
-    "fedex": "FedEx",
-    "ups": "UPS",
-    "usps": "USPS",
+    "canada_post": ("Canada Post", "https://www.canadapost-postescanada.ca"),
+    "dhl_express": ("DHL Express", "https://www.dhl.com"),
+    "fedex": ("FedEx", "https://www.fedex.com"),
+    "ups": ("UPS", "https://www.ups.com"),
+    "usps": ("USPS", "https://www.usps.com"),
 }
 SHORTEST_CODE = 6
 _CUSTOMER_FIELDS = ("email", "first_name", "last_name", "phone_number")
 _ORDER_FIELDS = ("alternate_id", "email", "meta", "number")
 _NESTED = ("email", "first_name", "last_name")
+_WEBHOOK_FIELDS = ("active", "secret", "topic", "url")
+_EVENT_FIELDS = ("label", "link_back_url", "properties", "timestamp", "type")
 
 
 class Refusal(Exception):
@@ -51,7 +55,9 @@ class Shop:
         self.webhooks: dict[str, Record] = {}
         self.secrets: dict[str, str] = {}
         self.events: dict[str, list[Record]] = {}
+        self.event_shows: dict[str, float] = {}
         self.stale: dict[str, tuple[Record, int]] = {}
+        self._late: dict[str, tuple[Record | None, float]] = {}
         plant(self, self.now())
 
     def now(self) -> datetime:
@@ -87,21 +93,22 @@ class Shop:
         return order
 
     def put_order(self, id: str, body: Record, switches: Switches) -> Record:
-        """Change what is given. Shipments are replaced as a whole."""
+        """Change what is given. Shipments and `meta` are replaced as a whole."""
         order = self.find("order", self.orders, id)
         before = copy.deepcopy(order)
         if "shipments" not in body and switches.omitted_shipments_are_dropped:
             body = {**body, "shipments": []}
-        self._change_order(order, body)
+        self._change_order(order, body, replaced=switches.customer_is_replaced)
         order["updated_at"] = self.stamp()
+        self.delay(id, before, switches)
         if switches.stale_reads:
             self.stale[id] = before, switches.stale_reads
         return order
 
-    def _change_order(self, order: Record, body: Record) -> None:
+    def _change_order(self, order: Record, body: Record, *, replaced: bool = True) -> None:
         shipments = self._shipments(order, body["shipments"]) if "shipments" in body else None
         if "customer" in body:
-            order["customer"] = self._nested_customer(order, body["customer"])
+            order["customer"] = self._nested_customer(order, body["customer"], replaced=replaced)
         order.update({name: body[name] for name in _ORDER_FIELDS if name in body})
         if shipments is not None:
             order["shipments"] = shipments
@@ -121,27 +128,37 @@ class Shop:
 
     def new_shipment(self, carrier: str, code: str) -> Record:
         """Return a shipment that no carrier has said anything about yet."""
+        name, site = CARRIERS.get(carrier, (None, None))
         return {
             "id": self.new_id(),
+            "alternative_carrier_identifier": None,
             "carrier": carrier,
-            "carrier_name": CARRIERS.get(carrier),
+            "carrier_name": name,
             "carrier_service": None,
-            "tracking_code": code,
-            "status": "unknown",
-            "destination": None,
-            "origin": None,
+            "carrier_url": site,
+            "container_type": None,
             "delivered_at": None,
+            "destination": None,
             "estimated_delivered_at": None,
+            "estimated_local_delivered_at": None,
+            "estimated_local_delivered_on": None,
+            "guaranteed_delivered_at": None,
+            "initial_delivery_attempted_at": None,
             "is_return": False,
+            "origin": None,
+            "original_estimated_delivered_at": None,
             "scan_events": [],
+            "status": "unknown",
+            "tracking_code": code,
         }
 
-    def _nested_customer(self, order: Record, given: Any) -> Record | None:
+    def _nested_customer(self, order: Record, given: Any, *, replaced: bool) -> Record | None:
         if given is None:
             return None
         if not isinstance(given, dict):
             raise Refusal(400, "bad_request", "customer must be an object or null")
-        nested = {name: (order["customer"] or {}).get(name) for name in _NESTED}
+        stored = {} if replaced else order["customer"] or {}
+        nested = {name: stored.get(name) for name in _NESTED}
         nested.update({name: given[name] for name in _NESTED if name in given})
         known = {customer["email"] for customer in self.customers.values()}
         if nested["email"] and nested["email"] not in known:
@@ -171,10 +188,26 @@ class Shop:
         """Judge new shipments, as Malomo does some time after it took them in."""
         for shipment in self.orders[id]["shipments"]:
             if shipment["status"] == "unknown":
-                known = shipment["carrier"].lower() in CARRIERS
+                known = shipment["carrier"] in CARRIERS
                 if not known or len(shipment["tracking_code"]) < SHORTEST_CODE:
                     why = "bad_tracking_code_error" if known else "unsupported_carrier_error"
                     shipment.update(status="error", status_detail=why)
+
+    def delay(self, id: str, before: Record | None, switches: Switches) -> None:
+        """Let lists and look-ups show an order as it was before, for a while."""
+        if switches.lag_seconds:
+            earlier, ends = self._late.get(id, (before, 0.0))
+            shown = earlier if ends > time.monotonic() else before
+            self._late[id] = shown, time.monotonic() + switches.lag_seconds
+
+    def listed(self) -> Iterator[Record]:
+        """Go through the orders as lists and look-ups show them."""
+        for id in self.orders:
+            shown, ends = self._late.get(id, (None, 0.0))
+            if ends <= time.monotonic():
+                yield self.view(id)
+            elif shown is not None:
+                yield shown
 
     def delete_order(self, id: str) -> None:
         """Drop an order and its events."""
@@ -182,6 +215,7 @@ class Shop:
         del self.orders[id]
         del self.events[id]
         self.stale.pop(id, None)
+        self._late.pop(id, None)
 
     # --- events ------------------------------------------------------------------------------
 
@@ -203,6 +237,8 @@ class Shop:
             "updated_at": self.stamp(moment),
         }
         self.events[order_id].append(event)
+        order = self.orders[order_id]
+        order["updated_at"] = max(order["updated_at"], event["created_at"])
         return event
 
     def events_of_customer(self, id: str) -> Iterator[Record]:
@@ -229,15 +265,19 @@ class Shop:
         customer["updated_at"] = self.stamp()
         return customer
 
-    def add_webhook(self, body: Record, created: datetime | None = None) -> Record:
-        """Store a webhook. Any topic is taken: Malomo documents one, and no list."""
+    def add_webhook(
+        self, body: Record, created: datetime | None = None, *, loopback: bool = False
+    ) -> Record:
+        """Store a webhook. Any topic is taken, once: Malomo documents one, and no list."""
         if not body.get("topic") or not isinstance(body["topic"], str):
             raise Refusal(400, "bad_request", "topic is required")
+        if any(one["topic"] == body["topic"] for one in self.webhooks.values()):
+            raise Refusal(400, "topic_taken", f"There is a webhook for {body['topic']} already")
         webhook: Record = {
             "id": self.new_id(),
             "active": bool(body.get("active", True)),
             "topic": body["topic"],
-            "url": _web_address(body.get("url")),
+            "url": _web_address(body.get("url"), loopback=loopback),
             "created_at": self.stamp(created),
             "updated_at": self.stamp(created),
         }
@@ -245,11 +285,11 @@ class Shop:
         self.secrets[webhook["id"]] = body.get("secret") or ""
         return webhook
 
-    def put_webhook(self, id: str, body: Record) -> Record:
+    def put_webhook(self, id: str, body: Record, *, loopback: bool = False) -> Record:
         """Change URL, secret or activity; the topic stays."""
         webhook = self.find("webhook", self.webhooks, id)
         if "url" in body:
-            webhook["url"] = _web_address(body["url"])
+            webhook["url"] = _web_address(body["url"], loopback=loopback)
         if "active" in body:
             webhook["active"] = bool(body["active"])
         if "secret" in body:
@@ -268,7 +308,21 @@ def _pair(shipment: Record) -> tuple[Any, Any]:
     return shipment.get("carrier"), shipment.get("tracking_code")
 
 
-def _web_address(value: Any) -> str:
-    if not isinstance(value, str) or not value.startswith(("http://", "https://")):
-        raise Refusal(400, "bad_request", "url must be an http or https address")
-    return value
+def refuse_unknown(noun: str, body: Record) -> None:
+    """Refuse a field that no record of this kind takes. Raises Refusal."""
+    known = {
+        "order": (*_ORDER_FIELDS, "customer", "shipments"),
+        "event": _EVENT_FIELDS,
+        "customer": _CUSTOMER_FIELDS,
+        "webhook": _WEBHOOK_FIELDS,
+    }[noun]
+    if unknown := sorted(set(body).difference(known)):
+        raise Refusal(400, "bad_request", f"{unknown[0]} is not taken: no field of {noun}")
+
+
+def _web_address(value: Any, *, loopback: bool) -> str:
+    if isinstance(value, str):
+        here = loopback and urlsplit(value).hostname in ("127.0.0.1", "localhost")
+        if value.startswith("https://") or (here and value.startswith("http://")):
+            return value
+    raise Refusal(400, "bad_request", "url must be an https address")

@@ -82,6 +82,16 @@ class Switches(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Whether a PUT without `shipments` removes them all."""
     delete_status: Literal[200, 204] = 204
     events_order: Literal["newest", "oldest"] = "newest"
+    lag_seconds: float = 0.2
+    """How long lists, look-ups and histories show new orders, changes and events late; reading one
+    order by its id shows them at once."""
+    customer_is_replaced: bool = True
+    """Whether a PUT with part of a customer forgets the other part, as it does with `meta`."""
+    unknown_fields: Literal["dropped", "refused"] = "dropped"
+    loopback_webhooks: bool = False
+    """Take http addresses on this machine, and post to them. No other host is ever posted to."""
+    webhook_retry_seconds: float = 1.0
+    """The first gap between two attempts; each later one is twice as long."""
     ignore_filters: bool = False
     stale_reads: int = 0
     """So many reads of an order after each write to it show it as it was before."""
