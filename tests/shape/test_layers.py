@@ -49,7 +49,7 @@ OPEN_TO_ALL = {"authoring", "model", "errors"}
 OWNERS = {
     "aiohttp": {"client", "calls/upstream.py"},
     "aiohttp.web": {"web", "cli/demo.py"},
-    "aiohttp_sse": {"web"},
+    "aiohttp_sse": {"web/sse.py"},
     "alembic": {"store"},
     "aiosqlite": {"store"},
     "asyncpg": {"store"},

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
@@ -17,6 +18,7 @@ from crossdock.protocol.replay import Stream
 from crossdock.web import app_keys, sse
 from crossdock.web.accept import Accepts, accepted
 from crossdock.web.replies import JSON
+from crossdock.web.sse import GONE, EventStream
 
 
 class PostChannel:
@@ -41,7 +43,7 @@ class PostChannel:
     def __init__(self, request: web.Request) -> None:
         self._request = request
         self._accepts = accepted(request.headers.get("Accept"))
-        self._response: web.StreamResponse | None = None
+        self._response: EventStream | None = None
         self._lock: asyncio.Lock | None = None
         self._stream: Stream | None = None
         self._begun = False
@@ -79,7 +81,7 @@ class PostChannel:
             if self._gone or self._response is None:
                 return
             self._gone = True
-            with contextlib.suppress(ConnectionError):
+            with contextlib.suppress(*GONE):
                 await self._response.write_eof()
             if self._request.transport is not None:
                 self._request.transport.close()
@@ -98,7 +100,7 @@ class PostChannel:
     async def _keep_alive(self) -> None:
         async with self._alone():
             await self._open()
-            await self._put(sse.KEEP_ALIVE)
+            await self._put(EventStream.comment)
 
     def _alone(self) -> asyncio.Lock:
         if self._lock is None:
@@ -108,7 +110,7 @@ class PostChannel:
     async def _open(self) -> None:
         if self._response is not None or self._over:
             return
-        response = sse.begin(self._request)
+        response = EventStream(self._request)
         if self._session:
             self._stream = self._request.app[app_keys.streams].begin(self._session)
             self._stream.take(self)
@@ -117,26 +119,27 @@ class PostChannel:
         self._response = response
         try:
             await response.prepare(self._request)
-        except ConnectionError:
+        except GONE:
             self._gone = True
         if self._stream is not None and self._priming:
-            await self._put(sse.priming(self._stream.event_id(0)))
+            first = self._stream.event_id(0)
+            await self._put(lambda response: response.prime(first))
 
     async def _write(self, message: bytes) -> None:
         id = ""
         if self._stream is not None:
             number = self._request.app[app_keys.streams].push(self._stream, message)
             id = self._stream.event_id(number)
-        await self._put(sse.event(message, id))
+        await self._put(lambda response: response.message(message, id))
 
-    async def _put(self, text: bytes) -> None:
+    async def _put(self, what: Callable[[EventStream], Awaitable[None]]) -> None:
         elsewhere = self._stream is not None and self._stream.holder is not self
         if self._gone or self._over or elsewhere or self._response is None:
             return
         self._since = None
         try:
-            await self._response.write(text)
-        except ConnectionError:
+            await what(self._response)
+        except GONE:
             self._gone = True
 
     # --- in the end --------------------------------------------------------------------------
@@ -155,13 +158,15 @@ class PostChannel:
             if not self._gone:
                 try:
                     await response.write_eof()
-                except ConnectionError:
+                except GONE:
                     self._gone = True
         return response
 
     def close(self) -> None:
         """Nothing follows: the answer was given, or nobody waits for it."""
         self._over = True
+        if self._response is not None:
+            self._response.stop()
         if self._begun:
             self._request.app[app_keys.keepalive].leave(self)
         if self._stream is not None:

@@ -12,7 +12,6 @@ from functools import partial
 from urllib.parse import urlsplit
 
 from aiohttp import web
-from aiohttp_sse import EventSourceResponse, sse_response
 
 from crossdock.errors import ProtocolError, Refused
 from crossdock.model import Grant
@@ -29,9 +28,10 @@ from crossdock.protocol.replay import Stream
 from crossdock.protocol.sessions import Session
 from crossdock.protocol.subscriptions import Listener
 from crossdock.protocol.versions import OLDEST, REVISIONS, VERSION_KEY, negotiate
-from crossdock.web import app_keys, sse
+from crossdock.web import app_keys
 from crossdock.web.admission import admit
 from crossdock.web.body import body_of
+from crossdock.web.sse import GONE, EventStream
 from crossdock.web.streamable import headers_of
 
 streams_key: web.AppKey[dict[str, LegacyStream]] = web.AppKey("legacy_streams")
@@ -78,14 +78,14 @@ async def get(request: web.Request) -> web.StreamResponse:
     listeners.add(listener)
     opened[id] = stream
     keepalive.watch(stream)
+    response = EventStream(request, heartbeat=keepalive.quiet)
     try:
-        async with sse_response(
-            request, headers=sse.headers(request), sep="\n", ping_interval=keepalive.quiet
-        ) as response:
-            with contextlib.suppress(ConnectionError):  # the client has gone
-                await response.send(_endpoint(request, id), event="endpoint")
-                await _carry(messages, response)
+        with contextlib.suppress(*GONE):  # the client has gone
+            await response.prepare(request)
+            await response.send(_endpoint(request, id), event="endpoint")
+            await _carry(messages, response)
     finally:
+        response.stop()
         keepalive.leave(stream)
         del opened[id]
         listeners.remove(listener)
@@ -95,10 +95,10 @@ async def get(request: web.Request) -> web.StreamResponse:
     return response
 
 
-async def _carry(messages: Stream, response: EventSourceResponse) -> None:
+async def _carry(messages: Stream, response: EventStream) -> None:
     while not messages.ended:
         for number, message in messages.after(0):
-            await response.write(sse.event(message))
+            await response.message(message)
             messages.sent(number)
         if not messages.ended and not messages.after(0):
             await messages.more()

@@ -1,17 +1,27 @@
-"""Server-sent events: how a message looks on an event stream, and how such a stream begins."""
+"""Server-sent events: every event stream of the gateway, and how a message looks on one.
+
+aiohttp-sse makes the streams: it writes the events, and lets a client go that takes nothing for two
+minutes. What it cannot do stands here: answer a POST with `no-transform`, and keep quiet. Its
+heartbeat is a task per stream that speaks whether there was silence or not; only the oldest
+transport uses it, the others are kept alive by one timer for all (`keepalive.py`).
+"""
 
 from __future__ import annotations
 
 from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp_sse import EventSourceResponse
 
 from crossdock.protocol.replay import Stream
 from crossdock.web import app_keys
 from crossdock.web.guards import cross_origin
 
 EVENTS = "text/event-stream"
-KEEP_ALIVE = b": keep-alive\n\n"
-RETRY_MS = 1_000
-_HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
+GONE = (ConnectionError, TimeoutError)  # what writing to a client raises that has left, or hangs
+_KEEP_ALIVE = b": keep-alive\n\n"
+_RETRY_MS = 1_000
+_NEVER = 10 * 365 * 86_400.0
+_CACHE_CONTROL = "no-cache, no-transform"
 
 # Some readers take these for line ends. In JSON they can only stand within a string.
 _LINE_ENDS = (
@@ -21,34 +31,68 @@ _LINE_ENDS = (
 )
 
 
-def event(message: bytes, id: str = "") -> bytes:
-    """Return a message as an event."""
+class EventStream(EventSourceResponse):
+    """An event stream, not yet prepared. `heartbeat` is the library's, in seconds.
+
+    Writing raises what is in `GONE`. It ends with `write_eof`, or with `stop`.
+    """
+
+    def __init__(self, request: web.Request, *, heartbeat: float = _NEVER) -> None:
+        super().__init__(
+            headers=headers(request), sep="\n", allow_all_methods=True, ping_interval=heartbeat
+        )
+        self.headers["Cache-Control"] = _CACHE_CONTROL  # the library has words of its own
+        del self.headers["Connection"]  # aiohttp knows whether the connection is kept
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        """Send the head. Raises ConnectionError when the client has gone meanwhile."""
+        if request.transport is None:
+            raise ConnectionResetError("the client has gone")
+        return await super().prepare(request)
+
+    async def message(self, message: bytes, id: str = "") -> None:
+        """Send a message of the protocol."""
+        await self.send(_escaped(message).decode(), id=id or None, event="message")
+
+    async def prime(self, id: str) -> None:
+        """Send the empty event with which a stream begins that can be left and resumed."""
+        await self.send("", id=id, retry=_RETRY_MS)
+
+    async def comment(self) -> None:
+        """Say that there is nothing to say."""
+        await self.write(_KEEP_ALIVE)
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """End the stream."""
+        self.stop()
+        await super().write_eof(data)
+
+    def stop(self) -> None:
+        """End the heartbeat, if the stream has begun."""
+        if self.is_connected():
+            self.stop_streaming()
+
+
+def event(message: bytes) -> bytes:
+    """Return the whole body of a stream that has one message alone."""
+    return b"event: message\ndata: %b\n\n" % _escaped(message)
+
+
+def _escaped(message: bytes) -> bytes:
     for plain, escaped in _LINE_ENDS:
         if plain in message:
             message = message.replace(plain, escaped)
-    head = f"id: {id}\n".encode() if id else b""
-    return b"%bevent: message\ndata: %b\n\n" % (head, message)
-
-
-def priming(id: str) -> bytes:
-    """Return the empty event with which a stream begins that can be left and resumed."""
-    return f"id: {id}\nretry: {RETRY_MS}\ndata: \n\n".encode()
+    return message
 
 
 def headers(request: web.Request) -> dict[str, str]:
     """Return the headers of an event stream."""
     return {
-        **_HEADERS,
+        "Cache-Control": _CACHE_CONTROL,
+        "X-Accel-Buffering": "no",
         "X-Request-Id": request[app_keys.request_id],
         **cross_origin(request),
     }
-
-
-def begin(request: web.Request) -> web.StreamResponse:
-    """Return an event stream, not yet prepared."""
-    response = web.StreamResponse(headers=headers(request))
-    response.content_type = EVENTS
-    return response
 
 
 class StreamSender:
@@ -72,31 +116,35 @@ class StreamSender:
     async def run(self, position: int = 0, *, primed: bool = False) -> web.StreamResponse:
         """Send what comes after `position`, for as long as the client stays."""
         stream = self._stream
-        response = begin(self._request)
-        await response.prepare(self._request)
-        stream.take(self)
+        response = EventStream(self._request)
         keepalive = self._request.app[app_keys.keepalive]
-        keepalive.watch(self)
         try:
+            await response.prepare(self._request)
+            stream.take(self)
+            keepalive.watch(self)
             if primed:
-                await response.write(priming(stream.event_id(position)))
-            while stream.holder is self:
-                if waiting := stream.after(position):
-                    for number, message in waiting:
-                        id = stream.event_id(number) if self._numbered else ""
-                        await response.write(event(message, id))
-                        position = number
-                    self._since = None
-                elif stream.ended:
-                    break
-                elif self._due:
-                    self._due, self._since = False, None
-                    await response.write(KEEP_ALIVE)
-                else:
-                    await stream.more()
+                await response.prime(stream.event_id(position))
+            await self._carry(response, position)
             await response.write_eof()
-        except ConnectionError:
+        except GONE:
             pass  # the client has gone; what it missed waits for it where that is possible
         finally:
             keepalive.leave(self)
+            response.stop()
         return response
+
+    async def _carry(self, response: EventStream, position: int) -> None:
+        stream = self._stream
+        while stream.holder is self:
+            if waiting := stream.after(position):
+                for number, message in waiting:
+                    await response.message(message, stream.event_id(number) * self._numbered)
+                    position = number
+                self._since = None
+            elif stream.ended:
+                return
+            elif self._due:
+                self._due, self._since = False, None
+                await response.comment()
+            else:
+                await stream.more()
