@@ -8,13 +8,17 @@ transport uses it, the others are kept alive by one timer for all (`keepalive.py
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from aiohttp import web
-from aiohttp.abc import AbstractStreamWriter
 from aiohttp_sse import EventSourceResponse
 
 from crossdock.protocol.replay import Stream
 from crossdock.web import app_keys
 from crossdock.web.guards import cross_origin
+
+if TYPE_CHECKING:
+    from aiohttp.abc import AbstractStreamWriter
 
 EVENTS = "text/event-stream"
 GONE = (ConnectionError, TimeoutError)  # what writing to a client raises that has left, or hangs
