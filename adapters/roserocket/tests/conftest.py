@@ -19,7 +19,7 @@ from crossdock.calls.connection import Connections, Measured
 from crossdock.calls.context import CallContext
 from crossdock.calls.upstream import Upstream, UpstreamLimits
 from crossdock.model import Account, Secret, Vault
-from crossdock_roserocket.sandbox import accounts, create_app
+from crossdock_roserocket.sandbox import Switches, accounts, create_app
 
 
 class Provider:
@@ -161,8 +161,9 @@ class Tools:
 
 @pytest.fixture
 async def provider() -> AsyncIterator[Provider]:
-    """A sandbox with its first switches."""
-    async with TestServer(create_app()) as server, ClientSession() as http:
+    """A sandbox where everything shows at once; tests turn the lags on."""
+    switches = Switches(search_lag=0, event_lag=0)
+    async with TestServer(create_app(switches)) as server, ClientSession() as http:
         yield Provider(str(server.make_url("")).rstrip("/"), http)
 
 

@@ -56,9 +56,13 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
 
 @pytest.fixture
 async def url(demo: Demo) -> str:
-    """The server's URL, with the seed restored."""
-    async with ClientSession() as http, http.post(f"{demo.sandbox}/_sandbox/reset") as reply:
-        assert reply.status == 204
+    """The server's URL, with the seed restored and without lags."""
+    async with ClientSession() as http:
+        async with http.post(f"{demo.sandbox}/_sandbox/reset") as reply:
+            assert reply.status == 204
+        lags = {"event_lag": 0, "search_lag": 0}
+        async with http.post(f"{demo.sandbox}/_sandbox/switches", json=lags) as reply:
+            assert reply.status == 200
     return demo.url
 
 

@@ -135,6 +135,63 @@ async def test_records_count_versions_and_hide_connections(api: Any) -> None:
     assert events["results"][-1]["json"]["changedFields"][0]["field"] == "customer"
 
 
+async def test_a_record_and_its_last_event_agree_on_who_and_when(api: Any) -> None:
+    for key, external in (
+        ("order", "PO-5561"), ("order", "ERP-9921"), ("order", "ord_12345"), ("task", "TSK-01"),
+    ):  # fmt: skip
+        _, record = await api("GET", f"/objects/{key}/{external}/external")
+        query = f"recordId={record['id']}&objectKey={key}&notInTypes=internal"
+        _, events = await api("GET", f"/events?{query}&orderByDirection=desc")
+        first, last = events["results"][-1], events["results"][0]
+        assert (last["createdAt"], last["user"]["firstName"]) == (
+            record["updatedAt"], record["updatedBy"],
+        )  # fmt: skip
+        assert (first["createdAt"], first["user"]["firstName"]) == (
+            record["createdAt"], record["createdBy"],
+        )  # fmt: skip
+    _, boards = await api("GET", "/boards/nav")
+    assert all(board["createdAt"] < record["createdAt"] for board in boards)
+
+
+async def test_search_and_history_lag_behind_unless_told_otherwise() -> None:
+    moment = 0.0
+    app = create_app(clock=lambda: moment)
+    async with TestServer(app) as server, ClientSession() as http:
+        url = str(server.make_url("")).rstrip("/")
+        (given,) = accounts(url)
+        form = {"grant_type": "client_credentials", **given["credentials"]}
+        form["audience"] = "https://roserocket.com"
+        async with http.post(given["settings"]["token_url"], json=form) as reply:
+            headers = {"Authorization": f"Bearer {(await reply.json())['access_token']}"}
+        base = given["settings"]["base_url"]
+
+        async def call(verb: str, path: str, **json: Any) -> Any:
+            body = {"json": json} if json else {}
+            async with http.request(verb, f"{base}{path}", headers=headers, **body) as reply:
+                return await reply.json()
+
+        made = await call("POST", "/objects", objectKey="order", json={"poNum": "late"})
+        query = f"/events?recordId={made['id']}&objectKey=order"
+        fresh = {"path": "poNum", "operator": "equals", "value": "late", "fieldType": "TextField"}
+        search = {"boardId": known_id("board:Active Dispatch"), "filters": [fresh]}
+        assert (await call("GET", f"/objects/{made['id']}"))["poNum"] == "late"
+        assert (await call("GET", query))["results"] == []
+        assert (await call("POST", "/objects/search", **search))["results"] == []
+        moment = 2.5
+        assert len((await call("GET", query))["results"]) == 1
+        assert len((await call("POST", "/objects/search", **search))["results"]) == 1
+
+
+async def test_a_field_that_nobody_has_is_dropped_without_a_word(provider: Any, api: Any) -> None:
+    body = {"objectKey": "order", "json": {"stauts": "booked", "lane__c": "I-80"}}
+    status, after = await api("PUT", f"/objects/{ORDER}", json=body)
+    assert status == 200
+    assert ("stauts" in after, after["lane__c"]) == (False, "I-80")
+    await provider.switch(unknown_field="refuse")
+    status, refused = await api("PUT", f"/objects/{ORDER}", json=body)
+    assert (status, refused["message"]) == (400, ["property stauts should not exist"])
+
+
 async def test_external_ids_are_exact_and_kept_apart_by_key(api: Any) -> None:
     for segment in ("PO%2055%2F61", "A%252FB", "%C3%A9%23%3F", "%20padded%20", "po-5561"):
         status, body = await api("GET", f"/objects/order/{segment}/external")

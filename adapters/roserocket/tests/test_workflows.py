@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -58,8 +59,14 @@ async def test_a_late_order_is_explained_by_its_history(tools: Any) -> None:
     assert note["user"]["firstName"] == "Sarah"
     assert "I-80" in note["json"]["logMessage"]
     assert note["createdAt"].endswith("15:15:00.000Z")
-    changes = [event for event in history if event["type"] == "mutate"]
-    assert changes[0]["json"]["changedFields"][0]["value"] == "in transit"
+    last, before, *_ = [event for event in history if event["type"] == "mutate"]
+    assert before["json"]["changedFields"][0]["value"] == "in transit"
+    # Who made the last update has one answer, and it says by how much the delivery moves.
+    assert (last["user"]["firstName"], last["createdAt"]) == ("Sarah", note["createdAt"])
+    assert (order["updatedBy"], order["updatedAt"]) == ("Sarah", note["createdAt"])
+    (moved,) = last["json"]["changedFields"]
+    planned, now = (date.fromisoformat(moved[name]) for name in ("prevValue", "value"))
+    assert (moved["field"], now - planned) == ("estimatedDelivery__c", timedelta(days=1))
 
 
 @pytest.mark.requirement("roserocket:workflow:shift-change")

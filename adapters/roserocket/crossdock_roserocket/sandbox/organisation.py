@@ -37,7 +37,7 @@ class Organisation:
         self.groups = Groups(now)
         self.boards: list[dict[str, Any]] = []
 
-    def add_board(self, name: str, key: str, *, external: bool = False) -> None:
+    def add_board(self, name: str, key: str, at: datetime, *, external: bool = False) -> None:
         """Put a board into the left navigation."""
         self.boards.append(
             {
@@ -45,7 +45,7 @@ class Organisation:
                 "name": name,
                 "icon": None,
                 "objectKey": key,
-                "createdAt": stamp(self.now()),
+                "createdAt": stamp(at),
                 "isExternal": external,
             }
         )
@@ -80,7 +80,7 @@ class Organisation:
         at: datetime | None = None,
     ) -> list[dict[str, Any]]:
         """Update a record with its event; return what was refused. Raises Refusal."""
-        changes, errors = self.records.update(row, json, user["firstName"], switches)
+        changes, errors = self.records.update(row, json, user["firstName"], switches, at=at)
         self._find(row, switches)
         self.events.add(
             row,

@@ -119,7 +119,13 @@ class Records:
         return row, errors
 
     def update(
-        self, row: Record, json: Mapping[str, Any], author: str, switches: Switches
+        self,
+        row: Record,
+        json: Mapping[str, Any],
+        author: str,
+        switches: Switches,
+        *,
+        at: datetime | None = None,
     ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         """Merge fields into a record; return the changes and what was refused. Raises Refusal."""
         values, links, errors = self._read(row.key, json, row, author, switches)
@@ -136,7 +142,7 @@ class Records:
         row.values |= values
         row.links |= links
         row.values["version"] += 1
-        row.values["updatedAt"] = stamp(self._now())
+        row.values["updatedAt"] = stamp(at or self._now())
         row.values["updatedBy"] = author
         return changes, errors
 

@@ -13,7 +13,8 @@ from crossdock_roserocket.sandbox.records import Record, known_id
 from crossdock_roserocket.sandbox.switches import Switches
 
 GROUP_FIELD = "userGroup__c"
-_PLAIN = Switches()
+ETA_FIELD = "estimatedDelivery__c"
+_PLAIN = Switches(search_lag=0, event_lag=0)  # all of this happened long enough ago
 _GROUPS = {
     "Day Shift Ops": ["usr_102", "usr_105", "usr_sjenkins"],
     "Night Shift Ops": ["usr_110"],
@@ -48,6 +49,7 @@ class _Story:
         self.org = organisation
         self.now = organisation.now()
         self.midnight = self.now.replace(hour=0, minute=0, second=0, microsecond=0)
+        self.opened = self.midnight - timedelta(days=300)
         self.users: dict[str, dict[str, Any]] = {}
 
     def yesterday(self, hour: int, minute: int = 0) -> datetime:
@@ -71,8 +73,11 @@ class _Story:
         )
         return row
 
+    def change(self, row: Record, json: dict[str, Any], by: str, at: datetime) -> None:
+        self.org.update(row, json, _PLAIN, user=self.user(by), at=at)
+
     def status(self, row: Record, status: str, by: str, at: datetime) -> None:
-        self.org.update(row, {"status": status}, _PLAIN, user=self.user(by), at=at)
+        self.change(row, {"status": status}, by, at)
 
     def note(self, row: Record, text: str, by: str, at: datetime, **json: Any) -> None:
         self.org.events.add(row, "internal", self.user(by), {"logMessage": text, **json}, at=at)
@@ -82,7 +87,7 @@ def seed(organisation: Organisation) -> None:
     """Fill an empty organisation."""
     story = _Story(organisation)
     for name, key, external in _BOARDS:
-        organisation.add_board(name, key, external=external)
+        organisation.add_board(name, key, story.opened, external=external)
     _people(story)
     customers = _customers(story)
     _loads(story, customers)
@@ -138,7 +143,11 @@ def _loads(story: _Story, customers: list[str]) -> None:
     story.status(broken, "booked", "usr_102", story.yesterday(9))
     story.status(broken, "in transit", "usr_driver", story.today(0.2))
 
-    late = story.order("PO-5561", story.yesterday(7), "usr_102", customer=pine, poNum="PO-5561")
+    due = (story.midnight + timedelta(days=number) for number in (0, 1))
+    planned, moved = ({ETA_FIELD: day.date().isoformat()} for day in due)
+    late = story.order(
+        "PO-5561", story.yesterday(7), "usr_102", customer=pine, poNum="PO-5561", **planned
+    )
     story.status(late, "booked", "usr_102", story.yesterday(7, 40))
     story.status(late, "in transit", "usr_driver", story.yesterday(10, 5))
     story.note(
@@ -149,6 +158,8 @@ def _loads(story: _Story, customers: list[str]) -> None:
         status="Delayed",
         severity="major",
     )
+    # The last word in the history and on the record are one person's, at one moment.
+    story.change(late, moved, "usr_sjenkins", story.yesterday(15, 15))
 
     story.order("PO-88912", story.yesterday(11), "usr_105", customer=atlas, refNum="SAP-88912")
     story.order("PO-9942", story.today(0.3), "usr_105", customer=harbor, poNum="PO-9942")

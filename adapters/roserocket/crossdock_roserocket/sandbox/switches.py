@@ -54,13 +54,13 @@ class Switches(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     bulk_delete_max: int = 0  # 0: no limit
 
     # --- search
-    search_lag: float = 0
+    search_lag: float = 2  # seconds until search knows of a write; observed: up to minutes
     search_500: bool = True
     search_max: int = 1000
     search_over_max: Literal["clamp", "reject"] = "clamp"
 
     # --- events
-    event_lag: float = 0
+    event_lag: float = 1
     bookmark: Literal["exclusive", "inclusive"] = "exclusive"
     events_direction: Literal["asc", "desc"] = "asc"  # where the request does not say
     events_wrong_key: Literal["empty", "404"] = "empty"
