@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from crossdock.errors import ConfigError
+from crossdock.errors import ConfigError, Misfit
 from crossdock.secrets import parse_reference
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
@@ -161,25 +161,21 @@ def load_settings(path: Path | None) -> Settings:
     try:
         settings = msgspec.convert(raw, Settings)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{path}: {_explain(str(error), raw)}") from None
+        raise ConfigError(f"{path}: {_explain(Misfit(error), raw)}") from None
     settings = msgspec.structs.replace(settings, folder=path.resolve().parent)
     check_settings(settings, str(path))
     return settings
 
 
-def _explain(reason: str, raw: dict[str, Any]) -> str:
-    words, _, place = reason.partition(" - at `$")
-    names = re.findall(r"\.(\w+)|\[\.\.\.\]", place)
-    where = ".".join(name for name in names if name)
-    if place.startswith(".accounts[...]"):
+def _explain(misfit: Misfit, raw: dict[str, Any]) -> str:
+    where = ".".join(step for step in misfit.steps if not step.startswith("["))
+    if misfit.steps[:2] == ("accounts", "[...]"):
         where = where.replace("accounts", f"accounts.{_guilty(raw)}", 1)
-    if unknown := re.search(r"unknown field `(\S+)`", words):
-        key = unknown.group(1)
-        known = _fields(where)
-        near = difflib.get_close_matches(key, known, 1)
+    if key := misfit.unknown:
+        near = difflib.get_close_matches(key, _fields(where), 1)
         hint = f"; did you mean `{near[0]}`?" if near else ""
         return f"unknown key `{where + '.' if where else ''}{key}`{hint}"
-    return f"`{where}`: {words[0].lower()}{words[1:]}"
+    return f"`{where}`: {misfit.reason[0].lower()}{misfit.reason[1:]}"
 
 
 def _guilty(raw: dict[str, Any]) -> str:

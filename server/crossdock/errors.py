@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
+
+import msgspec
 
 from crossdock.authoring import NO_RATE_LIMIT, Question, RateLimit
 
@@ -243,3 +246,27 @@ class UpstreamFailure(ToolFailure):
     def rejected(self) -> bool:
         """Whether the provider certainly did not carry the request out."""
         return not self.sent or (self.status is not None and 400 <= self.status < 500)
+
+
+# --- values that do not fit ------------------------------------------------------------------
+
+
+class Misfit:
+    """What msgspec says of a value that does not fit its Struct, taken apart.
+
+    `reason` is the sentence without its place; `steps` leads to the guilty value, from outside in,
+    `[0]` for an item and `[...]` for a key that msgspec does not tell. `unknown` and `absent` are
+    the name of a field that nobody knows, or that had to be there.
+    """
+
+    def __init__(self, error: msgspec.ValidationError) -> None:
+        self.reason, _, place = str(error).partition(" - at `$")
+        self.steps = tuple(re.findall(r"\[[^\]]*\]|[^.\[\]]+", place.removesuffix("`")))
+        name = re.search(r"`([^`]+)`", self.reason)
+        self.unknown = name[1] if name and "unknown field" in self.reason else None
+        self.absent = name[1] if name and "missing required field" in self.reason else None
+
+    @property
+    def path(self) -> str:
+        """The steps as people write them: `config.methods[0]`."""
+        return "".join(s if s.startswith("[") else f".{s}" for s in self.steps).lstrip(".")

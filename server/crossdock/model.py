@@ -64,6 +64,13 @@ class Account(Struct, frozen=True, kw_only=True):
     version: int = 1
 
 
+Role = Literal["owner", "operator", "viewer", "client"]
+"""What the holder of an API token may do; a client's is good only as a second factor."""
+
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+"""The hosts that lead to the machine itself."""
+
+
 class Scope(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
     """What a server may do: `config` of the admin API. None means no restriction.
 

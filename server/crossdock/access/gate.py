@@ -6,16 +6,14 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
-from typing import Literal
 
 from msgspec.structs import replace
 
 from crossdock.access.tokens import hash_token, same, well_formed
 from crossdock.errors import Refused
-from crossdock.model import Grant, Struct
+from crossdock.model import Grant, Role, Struct
 
 Address = IPv4Address | IPv6Address
-Role = Literal["owner", "operator", "viewer", "client"]
 _UNKNOWN = (
     "This MCP URL is not valid: it was mistyped, replaced or revoked. "
     "Ask whoever runs this gateway for a new one."

@@ -12,11 +12,11 @@ import msgspec
 
 from crossdock.adapter.naming import default_effect, is_identifier, singular_of, tool_name
 from crossdock.authoring import Effect, Endpoint, Paging
-from crossdock.errors import AdapterError
+from crossdock.errors import AdapterError, Misfit
 
 _VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _HTTP = re.compile(r"(GET|POST|PUT|PATCH|DELETE) (/\S*)")
-_PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
+PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 _ASKS = {"link": {"cursor"}, "offset": {"offset", "limit"}, "none": set[str]()}
 _KINDS = frozenset(
     [
@@ -60,14 +60,6 @@ class AuthRefresh(_Strict, frozen=True, kw_only=True):
     send: list[str] = []
 
 
-class AuthAuthorize(_Strict, frozen=True, kw_only=True):
-    """Where a person grants access: data for a connect flow."""
-
-    url: str
-    scopes: list[str] = []
-    extra: dict[str, str] = {}
-
-
 class AccountHeader(_Strict, frozen=True, kw_only=True):
     """A header filled from a credential, when the boolean setting `when` is on."""
 
@@ -87,7 +79,6 @@ class AuthSpec(_Strict, frozen=True, kw_only=True):
     extra: dict[str, str] = {}
     send: list[str] = []
     refresh: AuthRefresh | None = None
-    authorize: AuthAuthorize | None = None
     account_headers: dict[str, AccountHeader] = {}
 
 
@@ -360,7 +351,7 @@ def _endpoint(spec: _Method, source: str) -> Endpoint:
             'and a path, as "GET /orders/{id}"'
         )
     verb, target = found.groups()
-    if set(_PLACEHOLDER.sub("", target)) & {"{", "}"}:
+    if set(PLACEHOLDER.sub("", target)) & {"{", "}"}:
         raise AdapterError(
             f"{source}: {target!r}: write a placeholder as {{id}}, in [a-z][a-z0-9_]*"
         )
@@ -388,7 +379,7 @@ def _check_paging(paging: Paging, source: str) -> None:
 def placeholders(endpoint: Endpoint) -> tuple[str, ...]:
     """Return the names in `{…}` of the path and the query template, in order."""
     templates = [endpoint.path, *(value for _, value in endpoint.query)]
-    return tuple(name for text in templates for name in _PLACEHOLDER.findall(text))
+    return tuple(name for text in templates for name in PLACEHOLDER.findall(text))
 
 
 def parse_toml(text: str, source: str, first_line: int = 1) -> dict[str, Any]:
@@ -433,11 +424,12 @@ class Lines:
         try:
             return msgspec.convert(value, kind)
         except msgspec.ValidationError as error:
-            reason, _, path = str(error).partition(" - at `$")
-            inner = tuple(re.findall(r"[A-Za-z_][A-Za-z0-9_\-]*", path))
-            if unknown := re.search(r"unknown field `(\S+)`", reason):
-                inner += (unknown.group(1),)
-                reason = f"unknown key `{unknown.group(1)}`"
+            misfit = Misfit(error)
+            inner = tuple(step for step in misfit.steps if not step.startswith("["))
+            reason = misfit.reason
+            if misfit.unknown:
+                inner += (misfit.unknown,)
+                reason = f"unknown key `{misfit.unknown}`"
             named = ".".join(part for part in (label, *inner) if part)
             raise AdapterError(f"{self.at(*place, *inner)}: {named}: {reason}") from None
 

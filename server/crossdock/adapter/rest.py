@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
@@ -11,11 +10,11 @@ import msgspec
 
 from crossdock.adapter import paging
 from crossdock.adapter.bodies import decode, decode_as, encode
+from crossdock.adapter.manifest import PLACEHOLDER
 from crossdock.adapter.matching import matcher
 from crossdock.authoring import Call, Context, Endpoint, Outcome, UpstreamReply, UpstreamRequest
 from crossdock.errors import InvalidArguments, UpstreamFailure
 
-_PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 _BODILESS = frozenset({"GET", "DELETE"})
 
 
@@ -29,7 +28,7 @@ def one_segment(value: str) -> str:
 @lru_cache(maxsize=4096)
 def _parts(template: str) -> tuple[tuple[str, bool], ...]:
     # re.split with a group alternates literal text and placeholder names.
-    pieces = _PLACEHOLDER.split(template)
+    pieces = PLACEHOLDER.split(template)
     return tuple((piece, index % 2 == 1) for index, piece in enumerate(pieces) if piece)
 
 

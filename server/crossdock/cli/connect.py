@@ -15,6 +15,7 @@ from cyclopts import Parameter
 
 from crossdock.cli.options import headers_of
 from crossdock.errors import CrossdockError
+from crossdock.model import LOOPBACK
 
 _Client = Literal[
     "claude",
@@ -29,7 +30,6 @@ _Client = Literal[
     "goose",
     "other",
 ]
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
 def connect(
@@ -66,7 +66,7 @@ def connect(
     if check:
         return asyncio.run(_check(target, headers))
     parts = urlsplit(target)
-    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
         _complain("The URL is http, so its token travels unprotected; use https.")
     asyncio.run(_bridge(target, headers))
     return 0

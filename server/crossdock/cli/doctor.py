@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 from crossdock.cli.gateway import missing_store
 from crossdock.cli.output import Config, Json, print_json
+from crossdock.model import LOOPBACK
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from crossdock.plugins import Plugins
 
 State = Literal["ok", "warn", "fail"]
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -90,7 +90,7 @@ def _configuration(settings: Settings) -> list[Finding]:
     found = [Finding("ok", "configuration", str(path) if path.exists() else "defaults")]
     server = settings.server
     url = urlsplit(server.public_url)
-    if server.host not in _LOOPBACK and not server.public_url:
+    if server.host not in LOOPBACK and not server.public_url:
         found.append(
             Finding(
                 "warn",
@@ -99,7 +99,7 @@ def _configuration(settings: Settings) -> list[Finding]:
                 "the Host of each request. Set it to the https origin that clients use",
             )
         )
-    elif url.scheme == "http" and url.hostname not in _LOOPBACK:
+    elif url.scheme == "http" and url.hostname not in LOOPBACK:
         found.append(
             Finding(
                 "warn",

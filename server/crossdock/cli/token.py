@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
 from crossdock.cli.gateway import every, operator, with_gateway
 from crossdock.cli.options import moment
 from crossdock.cli.output import Config, Json, print_json, print_table
+from crossdock.model import Role
 
 if TYPE_CHECKING:
     from crossdock.control.responses import ShownToken
@@ -22,7 +23,7 @@ def create(
     *,
     name: Annotated[str, Parameter(help="Who or what will hold it.")],
     role: Annotated[
-        Literal["owner", "operator", "viewer", "client"],
+        Role,
         Parameter(
             help="owner: everything; operator: accounts and servers; viewer: reads only; "
             "client: a second factor of MCP servers, and nothing else."

@@ -12,9 +12,8 @@ from typing import Annotated, Any
 
 import msgspec
 
-from crossdock.errors import Rejected
-from crossdock.model import Scope, Struct
-from crossdock.store import Role
+from crossdock.errors import Misfit, Rejected
+from crossdock.model import Role, Scope, Struct
 
 # Nothing that is not seen or that turns the text around it: C0, C1, soft hyphen, zero width, bidi,
 # line and paragraph separators, tag characters. Names are printed and told to models.
@@ -120,12 +119,11 @@ def convert(value: Any, kind: Any, prefix: str = "") -> Any:
 
 def field_error(error: msgspec.ValidationError, prefix: str = "") -> Rejected:
     """Return the 422 for a body that does not fit, with the path of the guilty field."""
-    reason, _, place = str(error).partition(" - at `$")
-    path = place.rstrip("`").lstrip(".")
-    if "unknown field" in reason or "missing required field" in reason:
-        name = reason.split("`")[1]
+    misfit = Misfit(error)
+    reason, path = misfit.reason, misfit.path
+    if name := misfit.unknown or misfit.absent:
         path = f"{path}.{name}" if path else name
-        reason = "is unknown" if "unknown" in reason else "is required"
+        reason = "is unknown" if misfit.unknown else "is required"
     elif "timezone" in reason:
         reason = "has no time zone; write 2027-01-31T00:00:00Z"
     elif "regex" in reason:

@@ -8,8 +8,8 @@ from typing import Any, Generic, Literal, TypeVar
 import msgspec
 
 from crossdock.authoring import Effect, Tool
-from crossdock.model import Confirm, ResultFormat, Scope, Secret, Struct, ToolExposure
-from crossdock.store import ApiToken, Role, StoredServer
+from crossdock.model import Confirm, ResultFormat, Role, Scope, Secret, Struct, ToolExposure
+from crossdock.store import ApiToken, StoredServer
 
 T = TypeVar("T")
 _ENOUGH = 12  # of a shorter credential four characters would tell too much

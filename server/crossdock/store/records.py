@@ -10,10 +10,9 @@ from datetime import datetime
 from typing import Any, Generic, Literal, TypeVar
 
 from crossdock.errors import StoreError
-from crossdock.model import Account, Grant, Secret, ServerRecord, Struct
+from crossdock.model import Account, Grant, Role, Secret, ServerRecord, Struct
 
 AccountStatus = Literal["active", "needs_reauth"]
-Role = Literal["owner", "operator", "viewer", "client"]
 FaultReason = Literal[
     "full", "locked", "read_only", "corrupt", "missing", "in_use", "unreachable", "schema", "other"
 ]

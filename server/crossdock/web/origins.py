@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from crossdock.config import ServerSettings, networks
+from crossdock.model import LOOPBACK
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 # RFC 9112 §3.2: a name or a bracketed IPv6 address, and a port; nothing else is a host.
 _HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::[0-9]{1,5})?")
 
@@ -24,7 +24,7 @@ class Origins:
         self._public = settings.public_url.rstrip("/")
         names = {_host(name) for name in settings.allowed_hosts}
         if not settings.allowed_hosts:
-            names |= _LOOPBACK
+            names |= LOOPBACK
         if self._public:
             names.add(urlsplit(self._public).hostname or "")
         self._hosts = names - {""}
@@ -53,7 +53,7 @@ class Origins:
             own.netloc.lower(),
         ):
             return True
-        return host in _LOOPBACK and host in self._hosts | _LOOPBACK
+        return host in LOOPBACK and host in self._hosts | LOOPBACK
 
     def is_listed(self, origin: str) -> bool:
         """Whether `[server] allowed_origins` names this origin."""

@@ -8,10 +8,10 @@ from typing import Any, Literal
 import msgspec
 from aiohttp import web
 
-from crossdock.access.gate import Caller, Role
+from crossdock.access.gate import Caller
 from crossdock.control import Control, field_error, invalid
 from crossdock.errors import Rejected, StoreError
-from crossdock.model import Struct
+from crossdock.model import Role, Struct
 from crossdock.web import app_keys
 from crossdock.web.admission import bearer
 from crossdock.web.body import body_of
