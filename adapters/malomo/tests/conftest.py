@@ -52,6 +52,11 @@ class Provider:
         """Return the bodies of all PUTs."""
         return [msgspec.json.decode(one["body"]) for one in await self.requests("PUT")]
 
+    def state(self) -> bytes:
+        """Return everything that is truly stored."""
+        shop = self.shop
+        return msgspec.json.encode([shop.orders, shop.customers, shop.webhooks, shop.events])
+
     def pairs(self, order_id: str = "89123") -> set[tuple[str, str]]:
         """Return what is truly stored, past every fault."""
         shipments = self.shop.orders[order_id]["shipments"]
@@ -105,7 +110,7 @@ class Tools:
         )
         self.connection = self.connections.of(account, self.adapter)
 
-    async def call(self, name: str, page: Page | None = None, **arguments: Any) -> Outcome:
+    async def call(self, name: str, page: Page | None = None, /, **arguments: Any) -> Outcome:
         """Call a tool as an agent would; `page` goes on where another answer ended."""
         binding = self.adapter.toolset(self.adapter.defaults()).bindings[name]
         if page is not None:
