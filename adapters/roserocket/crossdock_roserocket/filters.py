@@ -110,17 +110,20 @@ class Reader:
         self._notes: list[str] = []
         self._groups: set[str] = set()
 
-    def plan(self, filters: Any, place: str = "filters") -> Plan:
+    def plan(self, filters: Any, arguments: Mapping[str, Any] | None = None) -> Plan:
         """Return the plan for `{field: value}`, provider entries, or a mix of both.
 
-        Raises InvalidArguments."""
+        `arguments` are further fields, given as arguments of their own. Raises InvalidArguments.
+        """
+        for field, value in (arguments or {}).items():
+            self._shorthand(field, value, field)
         if isinstance(filters, Mapping):
-            self._either(filters, place)
+            self._either(filters, "filters")
         else:
             for number, one in enumerate(filters or []):
                 if not isinstance(one, Mapping):
-                    raise InvalidArguments(f"{place}[{number}]", f"must be an object: {SHAPE}")
-                self._either(one, f"{place}[{number}]")
+                    raise InvalidArguments(f"filters[{number}]", f"must be an object: {SHAPE}")
+                self._either(one, f"filters[{number}]")
         return Plan(
             entries=self._entries,
             conditions=self._conditions,

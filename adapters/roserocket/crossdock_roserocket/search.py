@@ -81,11 +81,20 @@ async def list_objects(call: Call, context: Context) -> Outcome:
     return await search(call, context, key, call.body.get("filters"))
 
 
-async def search(call: Call, context: Context, key: str, filters: Any) -> Outcome:
-    """Search records of a key with filters as agents write them. Raises InvalidArguments."""
+async def search(
+    call: Call,
+    context: Context,
+    key: str,
+    filters: Any,
+    arguments: Mapping[str, Any] | None = None,
+) -> Outcome:
+    """Search records of a key with filters as agents write them, or as arguments of their own.
+
+    Raises InvalidArguments.
+    """
     zone = zone_of(call.body.get("timezone"))
     fields = fields_for(context, key)
-    plan = _closed(Reader(fields, zone).plan(filters), call)
+    plan = _closed(Reader(fields, zone).plan(filters, arguments), call)
     order, order_notes = _order(fields, call.body.get("orderByPath"), plan)
     plan, group_notes = await _with_group_ids(context, plan)
     asked = _Search(

@@ -16,10 +16,9 @@ from crossdock.adapter import Call, Context, Expansion, InvalidArguments, Mapper
 from crossdock_roserocket import objects
 from crossdock_roserocket.catalogue import CATALOGUE, Field, ObjectKey, fields_of, is_uuid, key_of
 from crossdock_roserocket.identity import key_of_record
+from crossdock_roserocket.moments import span_of, zone_of
 from crossdock_roserocket.search import search
 from crossdock_roserocket.typed_pages import MORE, page
-
-_SEARCH_BODY = frozenset({"orderByPath", "orderByDirection", "timezone", "boardId"})
 
 
 def expand(settings: Mapping[str, Any]) -> Iterator[Expansion]:
@@ -64,11 +63,14 @@ def _list(key: str) -> Mapper:
     async def list_records(call: Call, context: Context) -> Outcome:
         given = dict(call.mapper)
         more = given.pop("filters", None)
-        since, until = given.pop("created_from", None), given.pop("created_to", None)
-        if since or until:
-            given["createdAt"] = {"from": since, "to": until}
-        filters = [given, *(more if isinstance(more, list) else [more] if more else [])]
-        return await search(call, context, key, filters)
+        span = {}
+        for name, bound in (("created_from", "from"), ("created_to", "to")):
+            if name in given:
+                span[bound] = given.pop(name)
+                span_of({bound: span[bound]}, zone_of(call.body.get("timezone")), name)
+        if span:
+            given["createdAt"] = span
+        return await search(call, context, key, more, given)
 
     return list_records
 
@@ -91,8 +93,7 @@ def _create(key: str) -> Mapper:
 def _update(key: str) -> Mapper:
     async def update_record(call: Call, context: Context) -> Outcome:
         await _check_kind(context, key, call.path["id"])
-        call = _enveloped(call, key)
-        return await objects.update_object(call, context)
+        return await objects.update_object(_enveloped(call, key), context)
 
     return update_record
 

@@ -31,8 +31,8 @@ def page(key: ObjectKey) -> str:
             ),
             *_section(
                 f"update_a_roserocket_{key.singular}_by_id",
-                f"Change fields of one {key.key}. Fields left out stay; a list of connected "
-                "records is replaced as a whole.",
+                f"Change fields of one {key.key}. Fields left out stay, and lists are added to; "
+                "notes say what changed.",
                 [
                     ("path.id", _text(f"Uuid or external id of the {key.key} to change.")),
                     *_writing(key, "update"),
@@ -97,7 +97,7 @@ def _list(key: ObjectKey) -> list[_Argument]:
         elif field.kind == "link":
             arguments.append((f"mapper.{name}", _text(f"Uuid of its {field.to}.")))
     if key.key == "task":
-        arguments.append(("mapper.user_group", _text("Id of the user group it belongs to.")))
+        arguments.append(("mapper.user_group", _text("Its user group, by id or name.")))
     dates = 'a day, a moment, "today" or "yesterday"'
     return [
         *arguments,
@@ -110,14 +110,23 @@ def _list(key: ObjectKey) -> list[_Argument]:
                 "description": f"Further filters {{field: value}} on any field of {key.key}.",
             },
         ),
-        ("body.orderByPath", _text(f"Field of {key.key} to order by; default createdAt.")),
         (
-            "body.orderByDirection",
-            {"type": "string", "enum": ["asc", "desc"], "description": "desc if left out."},
+            "body.order_by_path",
+            _text(f"Field of {key.key} to order by; default createdAt.") | _camel("orderByPath"),
+        ),
+        (
+            "body.order_by_direction",
+            {"type": "string", "enum": ["asc", "desc"], "description": "desc if left out."}
+            | _camel("orderByDirection"),
         ),
         ("body.timezone", _text("IANA zone of the days; default UTC.")),
-        ("body.boardId", _text(f"Board of {key.key} to search; found if left out.")),
+        ("body.board_id", _text(f"Board of {key.key}; found if left out.") | _camel("boardId")),
     ]
+
+
+def _camel(name: str) -> dict[str, Any]:
+    """The provider's spelling, which is taken too."""
+    return {"name": name, "aliases": [name]}
 
 
 def _get(key: ObjectKey) -> list[_Argument]:
@@ -133,6 +142,7 @@ def _writing(key: ObjectKey, method: str) -> list[_Argument]:
     external = _text(f"The other system's number of this {key.key}.")
     if method == "upsert":
         external["required"] = True
+    group = [("mapper.user_group", _text("User group by id or name."))] if key.key == "task" else []
     return [
         ("mapper.externalId", external),
         *(
@@ -140,6 +150,8 @@ def _writing(key: ObjectKey, method: str) -> list[_Argument]:
             for name, field in key.fields.items()
             if field.kind != "derived"
         ),
+        *group,
+        *(_changing(key) if method != "create" else ()),
         (
             f"mapper.{MORE}",
             {
@@ -158,6 +170,16 @@ def _writing(key: ObjectKey, method: str) -> list[_Argument]:
     ]
 
 
+def _changing(key: ObjectKey) -> list[_Argument]:
+    links = [name for name, field in key.fields.items() if field.kind == "links"]
+    clear = {"type": "array", "items": {"type": "string"}}
+    found = [("mapper.clear", clear | {"description": "Fields to empty or detach."})]
+    if links:
+        example = f'Ids to take out of lists, as {{"{links[0]}": ["<id>"]}}.'
+        found.append(("mapper.remove", {"type": "object", "description": example}))
+    return found
+
+
 def _schema(name: str, field: Field) -> dict[str, Any]:
     about = field.about
     match field.kind:
@@ -168,7 +190,7 @@ def _schema(name: str, field: Field) -> dict[str, Any]:
         case "link":
             return _text(about or f"Uuid of the {field.to}.")
         case "links":
-            words = about or f"Uuids of each {field.to}; replaces the list."
+            words = about or f"Uuids of each {field.to} to add."
             return {"type": "array", "items": {"type": "string"}, "description": words}
         case "number":
             return {"type": "number", "description": about or "A number."}

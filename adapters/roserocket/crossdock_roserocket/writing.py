@@ -64,7 +64,7 @@ def read_change(context: Context, fields: Fields, call: Call) -> Change:
         remove=_removed(fields, call.mapper.get("remove", {})),
     )
     if not change.names:
-        raise InvalidArguments(place, _nothing(fields, given))
+        raise InvalidArguments(place or "arguments", _nothing(fields, given))
     return change
 
 

@@ -129,3 +129,36 @@ async def test_a_local_time_is_plain_text_in_an_exact_tool(provider: Any, tools:
 def test_a_key_without_a_page_is_refused_by_name(account: Any, key: str) -> None:
     with pytest.raises(InvalidArguments, match=r"settings\.object_tools"):
         account(settings={"object_tools": [key]})
+
+
+async def test_an_exact_update_adds_to_lists_and_takes_out_of_them(tools: Any) -> None:
+    update = "update_a_roserocket_order_by_id"
+    other = known_id("task:3")
+    await tools.call(update, id=ORDER, tasks=[TASK])
+    outcome = await tools.call(update, id=ORDER, tasks=[other], status="booked")
+    assert f"tasks: {TASK} → {TASK}, {other}." in outcome.notes
+    await tools.call(update, id=ORDER, remove={"tasks": [TASK]}, clear=["refNum"])
+    record = await tools.found("get_single_roserocket_order_by_id", id=ORDER, paths="tasks")
+    assert [task["id"] for task in record["tasks"]] == [other]
+    assert record["refNum"] is None
+
+
+async def test_an_exact_tool_names_its_arguments_in_refusals(provider: Any, tools: Any) -> None:
+    for tool, given, argument in (
+        ("update_a_roserocket_order_by_id", {"id": ORDER, "customer": "Harbor"}, "customer"),
+        ("create_a_roserocket_task", {"appointmentTime": "soon"}, "appointmentTime"),
+        ("create_a_roserocket_task", {}, "arguments"),
+        ("list_all_roserocket_orders", {"customer": "Harbor"}, "customer"),
+        ("list_all_roserocket_orders", {"created_from": "soon"}, "created_from"),
+        ("list_all_roserocket_orders", {"filters": {"stattus": "new"}}, "filters.stattus"),
+    ):
+        with pytest.raises(InvalidArguments) as refused:
+            await tools.call(tool, **given)
+        assert refused.value.argument == argument
+
+
+async def test_a_task_moves_between_groups_by_its_exact_tool(tools: Any) -> None:
+    night = known_id("group:Night Shift Dispatchers")
+    update = "update_a_roserocket_task_by_id"
+    outcome = await tools.call(update, id=TASK, user_group="Night Shift Dispatchers")
+    assert any(f"→ {night}" in note for note in outcome.notes)
