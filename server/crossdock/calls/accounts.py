@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,13 +9,13 @@ from urllib.parse import urlsplit
 from crossdock.adapter.addresses import is_name, is_public, literal, meant_by
 from crossdock.adapter.load import Adapter
 from crossdock.adapter.manifest import Manifest
+from crossdock.calls.upstream import Network
 from crossdock.config import AccountSettings
 from crossdock.errors import ConfigError, InvalidArguments, Refused
 from crossdock.log import logger
 from crossdock.model import Account, Secret
 from crossdock.redaction import redactor
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _TYPES: dict[str, type] = {"string": str, "boolean": bool, "integer": int, "array": list}
 _LONGEST_URL = 2_000
 log = logger(__name__)

@@ -14,13 +14,13 @@ from crossdock.access.gate import Caller
 from crossdock.access.sync import Sync
 from crossdock.calls.accounts import (
     InvalidAccount,
-    Network,
     OpenAccounts,
     check_account,
     check_addresses,
     check_tools,
 )
 from crossdock.calls.catalog import Catalog, unknown_word
+from crossdock.calls.upstream import Network
 from crossdock.control.audited import Audited
 from crossdock.control.requests import (
     AccountChange,

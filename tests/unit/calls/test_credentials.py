@@ -19,19 +19,22 @@ from crossdock.model import Account, Secret
 
 
 class Numbered:
-    """A scheme whose tokens are numbered, and whose refresh token turns with each."""
+    """A scheme whose tokens are numbered, and whose key turns with each; `goes` lets it answer."""
 
     renews = True
 
     def __init__(self) -> None:
         self.given: list[str] = []
+        self.asked, self.goes = asyncio.Event(), asyncio.Event()
+        self.goes.set()
 
     def sign(self, credentials: Any, settings: Any, token: str | None) -> Any:
         return (("Authorization", f"Bearer {token}"),), ()
 
     async def renew(self, credentials: Mapping[str, str], settings: Any, http: Any) -> Renewal:
         self.given.append(credentials["api_key"])
-        await asyncio.sleep(0)
+        self.asked.set()
+        await self.goes.wait()
         number = len(self.given)
         return Renewal(token=f"t{number}", expires_in=900, changed={"api_key": f"k{number}"})
 
@@ -112,9 +115,11 @@ async def test_a_refused_token_is_renewed_once_however_late_its_refusals_come(
 
 
 async def test_who_goes_away_while_a_token_is_renewed_takes_it_from_nobody(signer: Signer) -> None:
+    signer.scheme.goes.clear()
     hasty, patient = asyncio.create_task(signer.token()), asyncio.create_task(signer.token())
-    await asyncio.sleep(0)
+    await signer.scheme.asked.wait()
     hasty.cancel()
+    signer.scheme.goes.set()
     assert await patient == "t1"
     assert hasty.cancelled()
 
