@@ -438,6 +438,8 @@ cli:doctor:remedy  The doctor names what is wrong and what to do.
 audit:lines:no-content  The call log says who did what and how it ended, and no word of what was
     said.
 
+audit:lines:none-lost  Every finished call is in the call log; where it cannot be, calls are held back.
+
 # issue 4, done when
 keys:rotate:online  Keys are rotated while calls and changes go on, and no URL ends by it.
 store:kill:nothing-lost  What was acknowledged survives kill -9 at any moment.

@@ -86,6 +86,7 @@ class LimitSettings(Section, frozen=True, kw_only=True):
     keepalive_seconds: Seconds = 75.0
     shutdown_seconds: Seconds = 25.0
     audit_days: Count = 90
+    audit_lines: Count = 20_000
     ask_seconds: Seconds = 600.0
     session_seconds: Seconds = 7 * 86_400.0
     quiet_seconds: Seconds = 15.0

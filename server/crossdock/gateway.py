@@ -55,15 +55,24 @@ class Gateway:
         self.catalog = Catalog(plugins.adapters, self.accounts)
         private = networks(settings.upstream.allow_private, "config", "upstream.allow_private")
         self.upstream = Upstream(_upstream_limits(limits), private)
+        self.audit = AuditLog(
+            store.audit.append,
+            clock,
+            most=limits.audit_lines,
+            patience=limits.lock_wait_seconds,
+        )
         self.calls = Calls(
             self.catalog,
             Connections(self.upstream, store.renewed, limits.lock_wait_seconds),
             Cursors(ring.cursor_key),
             limits,
             self._finished,
+            room=self.audit.room,
+            unknown=lambda grant, tool, request_id: self.audit.note_unknown(
+                grant.server_id, grant.account_id, tool, request_id
+            ),
         )
         self.gate = Gate(ring.pepper, clock)
-        self.audit = AuditLog(store.audit.append, clock)
         self.metrics = self._metrics()
         self.tools = Discovery(self.calls)
         self.listeners = Listeners(
@@ -108,8 +117,12 @@ class Gateway:
                 "crossdock_accounts": ("Usable accounts.", lambda: len(self.accounts.all())),
                 "crossdock_calls_running": ("Calls under way.", lambda: self.calls.running),
                 "crossdock_audit_dropped_total": (
-                    "Audit lines that the store could not take.",
-                    lambda: self.audit.dropped,
+                    "Audit lines that no store can hold; the process's log has them.",
+                    lambda: self.audit.unwritable,
+                ),
+                "crossdock_audit_waiting": (
+                    "Audit lines that are not stored yet.",
+                    lambda: self.audit.waiting,
                 ),
             }
         )
@@ -194,6 +207,11 @@ class Gateway:
         if self.draining:
             return ["the gateway is shutting down"]
         return self.housekeeping.unready
+
+    @property
+    def degraded(self) -> list[str]:
+        """Why calls are slower than they should be, or refused as busy; empty when all is well."""
+        return [self.audit.degraded] if self.audit.degraded else []
 
     async def close(self) -> None:
         """Let writes finish, then close everything."""

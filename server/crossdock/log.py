@@ -89,3 +89,20 @@ def configure(
 def logger(name: str) -> Any:
     """Return the logger of a module; events are dotted nouns with values."""
     return structlog.stdlib.get_logger(name)
+
+
+# Until `configure` is called, as in a command that has no log of its own: structlog's own choice
+# would print to stdout, secrets and local variables included.
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        structlog.processors.JSONRenderer(serializer=_json),
+        _redact,
+    ],
+    logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+    wrapper_class=structlog.make_filtering_bound_logger("info"),
+    cache_logger_on_first_use=False,
+)

@@ -12,6 +12,7 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
+from typing import Any
 from urllib.parse import quote, quote_plus
 
 SHORTEST = 6  # shorter values would hide words
@@ -119,6 +120,22 @@ class Redactor:
         knows = self._words.__contains__
         spans = [span for index in self._indexes for span in index.find(text, knows)]
         return _without(text, spans) if spans else text
+
+    def clean_json(self, encoded: bytes) -> bytes:
+        """Return JSON with every secret in it replaced, as JSON."""
+        text = encoded.decode()
+        if self.clean(text) == text:
+            return encoded
+        return json.dumps(self._cleaned(json.loads(text)), separators=(",", ":")).encode()
+
+    def _cleaned(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {self.clean(name): self._cleaned(inner) for name, inner in value.items()}
+        if isinstance(value, list):
+            return [self._cleaned(inner) for inner in value]
+        if isinstance(value, str):
+            return self.clean(value)
+        return value if self.clean(str(value)) == str(value) else MARK
 
     def _remember(self, secrets: Iterable[str]) -> None:
         for secret in secrets:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -58,6 +60,25 @@ def test_a_traceback_shows_no_local_variable(
     assert text.count("is no number") >= 4
     assert "5f1e5f1e" not in text
     assert "Sarah Smith" not in text
+
+
+def test_a_program_that_never_set_up_its_log_shows_none_either() -> None:
+    program = """
+from crossdock.log import logger
+from crossdock.redaction import redactor
+redactor.pin("x", ["the-pinned-secret"])
+def parse(token):
+    raise ValueError("the-pinned-secret is no number")
+try:
+    parse("tok_" + "5f1e" * 5)
+except ValueError as error:
+    logger("x").error("failed", exc_info=error)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert b"is no number" in done.stderr
+    assert b"5f1e5f1e" not in done.stderr + done.stdout
+    assert b"the-pinned-secret" not in done.stderr.replace(b"raise ValueError", b"") + done.stdout
+    assert done.stdout == b""
 
 
 class Unwritable:

@@ -105,3 +105,13 @@ def test_no_secret_is_left_in_any_text(secrets: list[str], around: list[str]) ->
     text = "".join(part for pair in zip(around, secrets, strict=False) for part in pair)
     shown = one.clean(text)
     assert not any(secret in part for secret in secrets for part in shown.split(MARK))
+
+
+def test_json_stays_json_when_a_secret_in_it_is_hidden() -> None:
+    one = Redactor()
+    one.pin("x", ["8128361902", 'a "quoted" secret', "plain-secret"])
+    value = {"n": 8128361902, "m": [1, 2.5, None], 'a "quoted" secret': "xplain-secretx", "t": True}
+    cleaned = json.loads(one.clean_json(json.dumps(value).encode()))
+    assert cleaned == {"n": MARK, "m": [1, 2.5, None], MARK: f"x{MARK}x", "t": True}
+    untouched = b'{ "n":\n1 }'
+    assert one.clean_json(untouched) is untouched

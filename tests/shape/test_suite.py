@@ -13,6 +13,7 @@ MAY_SLEEP = {
     "tests/harness/provider.py": "a provider that drips is made of pauses",
     "tests/conformance/fixture/__init__.py": "the suite wants tools that take a while",
     "tests/e2e/test_kills.py": "the moment of the kill is the test",
+    "tests/bench/audit_load.py": "no test",
     "tests/bench/call_cost.py": "no test",
 }
 

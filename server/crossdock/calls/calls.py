@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -26,6 +26,7 @@ from crossdock.errors import (
     Busy,
     CrossdockError,
     ToolFailure,
+    UnknownTool,
     UpstreamFailure,
     WriteOutcomeUnknown,
     in_doubt,
@@ -46,12 +47,17 @@ class Calls:
         cursors: Cursors,
         limits: LimitSettings,
         finished: Callable[[CallEvent], None],
+        *,
+        room: Callable[[], Awaitable[None]],
+        unknown: Callable[[Grant, str, str], None],
     ) -> None:
         self._catalog = catalog
         self._connections = connections
         self._cursors = cursors
         self._limits = limits
         self._finished = finished
+        self._room = room
+        self._unknown = unknown
         self._log = log.bind()  # the lazy logger would be made anew for every line
         self._running: dict[str, int] = {}
         self._total = 0
@@ -65,11 +71,12 @@ class Calls:
         self, grant: Grant, name: str, arguments: msgspec.Raw | None, client: Peer
     ) -> Outcome:
         """Run a tool. Raises UnknownTool, ToolFailure, or what the client raises."""
-        bound = self._catalog.find(grant, name)
+        bound = self._found(grant, name, client)
         if bound.binding.tool.headers:
             client.check_headers(bound.binding.tool.headers, arguments)
         self._enter(grant)
         try:
+            await self._room()  # a call whose line could not be kept must not be made
             measured = Measured()
             run = self._run(grant, bound, arguments, client, measured)
             if bound.binding.tool.effect == "read":
@@ -77,6 +84,13 @@ class Calls:
             return await self._shielded(run, measured)
         finally:
             self._leave(grant)
+
+    def _found(self, grant: Grant, name: str, client: Peer) -> Bound:
+        try:
+            return self._catalog.find(grant, name)
+        except UnknownTool:
+            self._unknown(grant, name, client.request_id)
+            raise
 
     @property
     def running(self) -> int:

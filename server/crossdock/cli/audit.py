@@ -37,7 +37,7 @@ def audit(
     config: Config = None,
     json: Json = False,
 ) -> int:
-    """Read the call log, newest first. It holds no arguments and no data.
+    """Read the call log: no arguments, no data. A killed gateway took its last half second along.
 
     Example: `crossdock audit --since 2h --kind call --outcome rate_limited`
     """

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from crossdock.errors import Refused
+from crossdock.redaction import redactor
 
 PARSE_ERROR = -32700
 INVALID_REQUEST = -32600
@@ -208,7 +209,7 @@ def error_bytes(
     error: dict[str, Any] = {"code": code, "message": message}
     if data is not None:
         error["data"] = data
-    encoded = msgspec.json.encode(error)
+    encoded = redactor.clean_json(msgspec.json.encode(error))  # it may repeat what was sent
     if id is None:
         return b'{"jsonrpc":"2.0","error":%b}' % encoded
     return b'{"jsonrpc":"2.0","id":%b,"error":%b}' % (id, encoded)

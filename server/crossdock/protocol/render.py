@@ -16,6 +16,7 @@ from crossdock.authoring import Outcome, Question, RateLimit, Tool
 from crossdock.errors import ToolFailure, UpstreamFailure
 from crossdock.model import ResultFormat, ToolList
 from crossdock.protocol.versions import SUPPORTED, Revision
+from crossdock.redaction import redactor
 
 SERVER_INFO = {"name": "crossdock", "title": "crossdock", "version": __version__}
 _MODERN_META = b',"_meta":{"io.modelcontextprotocol/serverInfo":%b}' % msgspec.json.encode(
@@ -74,7 +75,7 @@ def failure(failure: ToolFailure, request_id: str, revision: Revision) -> bytes:
             "remaining": rate.remaining,
             "reset": wait_of(rate),
         }
-    encoded = msgspec.json.encode({"error": error})
+    encoded = redactor.clean_json(msgspec.json.encode({"error": error}))
     members = b'"content":[%b],"isError":true' % _text(encoded.decode())
     if revision.structured:
         members += b',"structuredContent":%b' % encoded

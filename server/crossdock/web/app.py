@@ -34,6 +34,7 @@ def build(gateway: Gateway) -> web.Application:
     app[app_keys.origins] = Origins(settings.server)
     app[admin.control_key] = gateway.control
     app[health.ready_key] = lambda: gateway.unready
+    app[health.degraded_key] = lambda: gateway.degraded
     app[health.metrics_key] = gateway.metrics.exposition
     app[openapi.document_key] = openapi.document(admin.ROUTES)
     app[app_keys.keepalive] = Keepalive(settings.limits.quiet_seconds, gateway.listeners.check)

@@ -15,6 +15,11 @@ from crossdock.web.replies import json_reply
 ready_key: web.AppKey[Callable[[], list[str]]] = web.AppKey("ready", Callable[[], list[str]])  # type: ignore[arg-type]
 metrics_key: web.AppKey[Callable[[], bytes]] = web.AppKey("metrics", Callable[[], bytes])  # type: ignore[arg-type]
 
+degraded_key: web.AppKey[Callable[[], list[str]]] = web.AppKey(
+    "degraded",
+    Callable[[], list[str]],  # type: ignore[arg-type]
+)
+
 
 async def healthz(request: web.Request) -> web.Response:
     """Say that the process answers."""
@@ -26,6 +31,8 @@ async def readyz(request: web.Request) -> web.Response:
     reasons = request.app[ready_key]()
     if reasons:
         return json_reply({"status": "not ready", "reasons": reasons}, 503)
+    if degraded := request.app[degraded_key]():
+        return json_reply({"status": "degraded", "reasons": degraded})
     return json_reply({"status": "ready"})
 
 
