@@ -52,9 +52,11 @@ def code_of(status: int) -> int:
 
 
 class Refused(CrossdockError):
-    """A request that may not pass. `status` is the HTTP status."""
+    """A request that may not pass. `status` is the HTTP status, `error` the word for scripts."""
 
     kind = "refused"
+    error = "refused"
+    details: dict[str, Any] | None = None
 
     def __init__(self, status: int, message: str, *, challenge: bool = False) -> None:
         super().__init__(message)
@@ -67,16 +69,15 @@ class Refused(CrossdockError):
         return code_of(self.status)
 
 
-class Rejected(CrossdockError):
-    """An admin request that cannot be done. `error` is the word for scripts."""
+class Rejected(Refused):
+    """A request that names what is wrong with it: `error`, and with `details` which field."""
 
     kind = "rejected"
 
     def __init__(
         self, status: int, error: str, message: str, details: dict[str, Any] | None = None
     ) -> None:
-        super().__init__(message)
-        self.status = status
+        super().__init__(status, message)
         self.error = error
         self.details = details
 

@@ -6,7 +6,7 @@ import asyncio
 
 from aiohttp import web
 
-from crossdock.errors import Refused
+from crossdock.errors import Refused, Rejected
 from crossdock.protocol.jsonrpc import Unreadable, read_message
 from crossdock.web.replies import JSON
 
@@ -15,10 +15,16 @@ _ID_BYTES = 65_536  # beyond this a refused body is not read for its id
 
 
 async def body_of(request: web.Request, most: int | None = None) -> bytes:
-    """Read the body. Raises Refused: 415 unless it is plain JSON, 413 beyond `most` bytes, 408 when
-    it does not come. The application's own limit of size holds besides."""
+    """Read the body; the application's own limit of size holds besides `most` bytes.
+
+    Raises Rejected: 415 unless it is plain JSON, 413 when it is too large, 408 if none comes.
+    """
     if request.content_type != JSON or "Content-Encoding" in request.headers:
-        raise Refused(415, "Send the body as Content-Type: application/json, unencoded.")
+        raise Rejected(
+            415,
+            "unsupported_media_type",
+            "Send the body as Content-Type: application/json, unencoded.",
+        )
     if most is not None and (request.content_length or 0) > most:
         raise _too_large(most)
     body = await _read(request)
@@ -34,11 +40,11 @@ async def _read(request: web.Request) -> bytes:
         async with asyncio.timeout(_SECONDS):
             return await request.read()
     except TimeoutError:
-        raise Refused(408, "The body did not arrive in time.") from None
+        raise Rejected(408, "timeout", "The body did not arrive in time.") from None
 
 
-def _too_large(most: int) -> Refused:
-    return Refused(413, f"The body is larger than {most:,} bytes.")
+def _too_large(most: int) -> Rejected:
+    return Rejected(413, "too_large", f"The body is larger than {most:,} bytes.")
 
 
 async def id_of(request: web.Request) -> bytes | None:

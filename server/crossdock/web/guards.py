@@ -15,7 +15,7 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from crossdock.access.tokens import PATTERN as TOKEN
-from crossdock.errors import CrossdockError, Refused, Rejected
+from crossdock.errors import CrossdockError, Refused
 from crossdock.log import logger
 from crossdock.web import app_keys
 from crossdock.web.body import id_of
@@ -24,7 +24,6 @@ from crossdock.web.replies import JSON, error_reply, refusal
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _PROBES = frozenset({"/healthz", "/readyz"})  # asked by address; they say nothing worth stealing
-_REFUSALS = {408: "timeout", 413: "too_large", 415: "unsupported_media_type"}
 log = logger(__name__)
 
 
@@ -58,9 +57,7 @@ async def last_resort(request: web.Request, handler: Handler) -> web.StreamRespo
         if is_mcp(request):
             # A body that did not come is not waited for again.
             return refusal(refused, None if refused.status == 408 else await id_of(request))
-        return error_reply(refused.status, _REFUSALS.get(refused.status, "refused"), str(refused))
-    except Rejected as error:
-        return error_reply(error.status, error.error, str(error), error.details)
+        return error_reply(refused.status, refused.error, str(refused), refused.details)
     except Exception as error:
         request_id = request.get(app_keys.request_id, "")
         told = isinstance(error, CrossdockError)
