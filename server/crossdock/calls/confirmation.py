@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from crossdock.adapter.load import Binding
 from crossdock.authoring import Call, Question
-from crossdock.errors import CannotAsk, Forbidden
+from crossdock.calls.printable import shown
+from crossdock.errors import CannotAsk, Forbidden, InvalidArguments
 from crossdock.model import Peer
 
 _KEY = "confirm"
-_LONGEST = 600
+_WHOLE = 4_000  # characters of what is destroyed
+_EACH = 120  # characters of each other value
+_OTHERS = 20
 _SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {"confirm": {"type": "boolean", "title": "Yes, do it", "default": False}},
@@ -61,14 +62,36 @@ def _given(value: Any) -> bool:
 
 
 def _message(binding: Binding, call: Call) -> str:
-    """Say in the human's words what is about to happen, and to what."""
-    told = []
-    for key in binding.places:
-        value = _value(binding, call, key)
-        if value is not None:
-            text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-            told.append(f"{key}: {text}")
-    words = "; ".join(told)
-    if len(words) > _LONGEST:
-        words = f"{words[:_LONGEST]}…"
-    return f"{binding.tool.title} ({words}). Do you agree?"
+    """Say what is about to happen, and to what: what is destroyed first, whole and counted.
+
+    Values stand quoted and escaped, so none of them can pass for words of this gateway. Raises
+    InvalidArguments where the human could not be shown all that goes.
+    """
+    tool = binding.tool
+    given = {key: _value(binding, call, key) for key in binding.places}
+    given = {key: value for key, value in given.items() if value is not None}
+    gone = [key for key in tool.confirm or () if key in given and _given(given[key])]
+    gone += [key for key in given if binding.places[key].where == "path"]
+    gone = gone or [*given]
+    lost = [f"{key}{_count(given[key])}: {shown(given[key])}" for key in gone]
+    if sum(map(len, lost)) > _WHOLE:
+        raise InvalidArguments(
+            gone[0],
+            "names more than a human can be shown at once "
+            f"({_WHOLE:,} characters); make several calls of it. Nothing was sent.",
+        )
+    rest = [key for key in given if key not in gone]
+    told = [f"{key}: {_short(given[key])}" for key in rest[:_OTHERS]]
+    if len(rest) > _OTHERS:
+        told.append(f"and {len(rest) - _OTHERS} more")
+    besides = [f"Besides: {'; '.join(told)}"] if told else []
+    return "\n".join([f"{tool.title} with", *lost, *besides, "Do you agree?"])
+
+
+def _count(value: Any) -> str:
+    return f" ({len(value)})" if isinstance(value, (list, dict)) else ""
+
+
+def _short(value: Any) -> str:
+    text = shown(value)
+    return text if len(text) <= _EACH else f"{text[:_EACH]}… ({len(text):,} characters)"

@@ -12,15 +12,12 @@ from typing import Annotated, Any
 
 import msgspec
 
+from crossdock.calls.printable import UNSEEN
 from crossdock.errors import Misfit, Rejected
 from crossdock.model import Role, Scope, Struct
 
-# Nothing that is not seen or that turns the text around it: C0, C1, soft hyphen, zero width, bidi,
-# line and paragraph separators, tag characters. Names are printed and told to models.
-PRINTABLE = (
-    "^[^\\x00-\\x1f\\x7f-\\x9f\\xad\\u061c\\u180e\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f"
-    "\\ufeff\\ufff9-\\ufffb\\ud800-\\udfff\U000e0000-\U000e0fff]*$"
-)
+# Names are printed and told to models.
+PRINTABLE = f"^[^{UNSEEN}]*$"
 Name = Annotated[
     str,
     msgspec.Meta(min_length=1, max_length=200, pattern=PRINTABLE),
