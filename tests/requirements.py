@@ -265,6 +265,10 @@ door:health:open  /healthz and /readyz answer without a token and show no secret
 # Model Context Protocol, security of Streamable HTTP
 door:origin:checked  A request from a foreign Origin is refused with 403.
 door:host:checked  A request for a foreign Host is refused, so a rebound name reaches nothing.
+security:approval:once  A human's approval lets one call through: at the same moment, after a
+    restart, and after any number of others.
+security:approval:shown  What is destroyed stands first and whole in the question, or the call is
+    refused; no value can hide it or pass for words of the gateway.
 security:hostile:answered  Every malformed thing gets one defined answer, never a 5xx, and the next
     good request is served.
 

@@ -137,10 +137,11 @@ class Gateway:
                 bytes_in_all=limits.resume_bytes,
             )
         )
+        states = States(key, clock, limits.ask_seconds, use=self.store.approvals.use)
         self.dispatcher = Dispatcher(
             self.tools,
             self.sessions,
-            Questions(States(key, clock, limits.ask_seconds), limits.ask_seconds),
+            Questions(states, limits.ask_seconds),
             self.streams,
             self.listeners,
         )

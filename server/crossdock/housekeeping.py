@@ -123,6 +123,7 @@ class Housekeeping:
             await self._adopt_tools()
         if number % self._periods.forget_rounds == 0:
             await self._store.audit.forget(self._clock() - self._audit_kept)
+            await self._store.approvals.forget(self._clock())
 
     def _look_at_pages(self) -> None:
         """Tell who listens when an adapter's documentation changed, whoever noticed it first."""

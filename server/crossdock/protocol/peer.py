@@ -82,6 +82,7 @@ class ClientPeer:
         "_sent",
         "_sessions",
         "_state",
+        "_used",
         "request_id",
     )
 
@@ -92,6 +93,7 @@ class ClientPeer:
         self._sessions = sessions
         self._state: State | None = None
         self._answers: dict[str, Any] = {}
+        self._used = False
         self._done = float("-inf")
         self._sent = 0
 
@@ -184,7 +186,7 @@ class ClientPeer:
                 capabilities.needed(barred),
             )
         if self._request.revision.modern:
-            return self._answered(questions, unasked)
+            return await self._answered(questions, unasked)
         return {question.key: await self._put(question) for question in questions}
 
     # The newest revision: the question is the answer to the call, which comes again with answers.
@@ -201,7 +203,7 @@ class ClientPeer:
         name = text_of(params["name"]) or ""
         return bound_to(self._request.grant.server_id, name, params.get("arguments"))
 
-    def _answered(self, questions: tuple[Question, ...], unasked: bool) -> Mapping[str, Any]:
+    async def _answered(self, questions: tuple[Question, ...], unasked: bool) -> Mapping[str, Any]:
         state, given = self._state, self._given()
         for question in questions:
             key = question.key
@@ -213,8 +215,9 @@ class ClientPeer:
             keys = tuple(question.key for question in missing)
             state_text = self._questions.states.close(self._bound(), keys, self._answers)
             raise InputRequired(missing, state_text)
-        if state is not None:
-            self._questions.states.use_up(state)
+        if state is not None and not self._used:
+            self._used = True  # a mapper that asks again in this run goes on from the same state
+            await self._questions.states.use(state)
         return {question.key: self._answers[question.key] for question in questions}
 
     def _given(self) -> dict[str, Any]:

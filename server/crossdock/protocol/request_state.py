@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from cachetools import TTLCache
 
-from crossdock.errors import ProtocolError
+from crossdock.errors import Busy, ProtocolError, StoreError
 from crossdock.model import Struct
 from crossdock.protocol.jsonrpc import INVALID_PARAMS
 from crossdock.signing import Seal
 
-_REMEMBERED = 10_000
 _LONGEST = 256 * 1024
 
 
@@ -33,15 +31,22 @@ class State(Struct, frozen=True, array_like=True, kw_only=True):
     answers: Mapping[str, Any]
 
 
-class States:
-    """Seals request states, and opens each one once."""
+Use = Callable[[bytes, datetime], Awaitable[bool]]
 
-    def __init__(self, key: bytes, clock: Callable[[], datetime], seconds: float) -> None:
+
+class States:
+    """Seals request states, opens them, and lets each count once.
+
+    `use` writes down that a nonce was used, and says whether that was the first time.
+    """
+
+    def __init__(
+        self, key: bytes, clock: Callable[[], datetime], seconds: float, *, use: Use
+    ) -> None:
         self._seal = Seal(key, "request state", _LONGEST)
         self._clock = clock
         self._seconds = seconds
-        # Kept for as long as a state is valid from now; it is too old then.
-        self._used: TTLCache[bytes, None] = TTLCache(_REMEMBERED, seconds, self._now)
+        self._use = use
 
     def close(self, bound: bytes, asked: tuple[str, ...], answers: Mapping[str, Any]) -> str:
         """Return the state to give to the client."""
@@ -61,13 +66,22 @@ class States:
         state = msgspec.msgpack.decode(value, type=State)
         if self._now() >= state.ends:
             raise _refused("is too old; send the call anew")
-        if state.nonce in self._used:
-            raise _refused("has been used; send the call anew")
         return state
 
-    def use_up(self, state: State) -> None:
-        """Refuse this state from now on."""
-        self._used[state.nonce] = None
+    async def use(self, state: State) -> None:
+        """Act on a state, once: of many that come at the same moment one passes.
+
+        Raises ProtocolError (-32602) for all others, and Busy while that cannot be written down.
+        """
+        try:
+            first = await self._use(state.nonce, datetime.fromtimestamp(state.ends, UTC))
+        except StoreError:
+            raise Busy(
+                "The store cannot write down just now that this approval is used; nothing was "
+                "sent. Send the call again shortly."
+            ) from None
+        if not first:
+            raise _refused("has been used; send the call anew")
 
     def _now(self) -> float:
         return self._clock().timestamp()

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from crossdock.errors import ProtocolError, Refused
+from crossdock.errors import Busy, ProtocolError, StoreError
 from crossdock.protocol.request_state import States
 from crossdock.protocol.sessions import Session, Sessions
 from crossdock.protocol.versions import LATEST_LEGACY
@@ -43,39 +43,27 @@ def test_an_id_gives_its_session_back(sessions: Sessions, session: Session) -> N
     assert sessions.open(sessions.id_of(session), "server") == session
 
 
-@pytest.mark.parametrize("seconds", [0, 59, 60, 1000])
-def test_an_ended_session_stays_ended(
-    sessions: Sessions, session: Session, clock: Clock, seconds: int
-) -> None:
-    sessions.end(session)
-    clock.now += timedelta(seconds=seconds)
-    with pytest.raises(Refused):
-        sessions.open(sessions.id_of(session), "server")
+async def test_a_state_is_good_once_and_in_its_time(clock: Clock) -> None:
+    noted: dict[bytes, datetime] = {}
 
+    async def use(nonce: bytes, ends_at: datetime) -> bool:
+        return noted.setdefault(nonce, ends_at) is ends_at
 
-def test_a_session_ends_by_itself_and_is_of_one_server(
-    sessions: Sessions, session: Session, clock: Clock
-) -> None:
-    id = sessions.id_of(session)
-    with pytest.raises(Refused):
-        sessions.open(id, "another")
-    clock.now += timedelta(seconds=60)
-    with pytest.raises(Refused):
-        sessions.open(id, "server")
-
-
-def test_the_log_level_of_a_session_ends_with_it(sessions: Sessions, session: Session) -> None:
-    sessions.set_level(session, "error")
-    assert sessions.level(session) == "error"
-    sessions.end(session)
-    assert sessions.level(session) == "info"
-
-
-@pytest.mark.parametrize("seconds", [0, 59, 60, 1000])
-def test_a_state_is_good_once(clock: Clock, seconds: int) -> None:
-    states = States(KEY, clock, 60)
+    states = States(KEY, clock, 60, use=use)
     text = states.close(b"bound", ("key",), {})
-    states.use_up(states.open(text, b"bound"))
-    clock.now += timedelta(seconds=seconds)
-    with pytest.raises(ProtocolError):
+    await states.use(states.open(text, b"bound"))
+    assert [*noted.values()] == [clock.now.replace(microsecond=0) + timedelta(seconds=60)]
+    with pytest.raises(ProtocolError, match="has been used"):
+        await states.use(states.open(text, b"bound"))
+    clock.now += timedelta(seconds=60)
+    with pytest.raises(ProtocolError, match="too old"):
         states.open(text, b"bound")
+
+
+async def test_a_state_that_cannot_be_written_down_is_not_acted_on(clock: Clock) -> None:
+    async def use(nonce: bytes, ends_at: datetime) -> bool:
+        raise StoreError("the disk is full")
+
+    states = States(KEY, clock, 60, use=use)
+    with pytest.raises(Busy, match="nothing was sent"):
+        await states.use(states.open(states.close(b"", (), {}), b""))
