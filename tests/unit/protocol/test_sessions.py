@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from crossdock.errors import Busy, ProtocolError, StoreError
+from crossdock.errors import Busy, ProtocolError, Refused, StoreError
 from crossdock.protocol.request_state import States
 from crossdock.protocol.sessions import Session, Sessions
 from crossdock.protocol.versions import LATEST_LEGACY
@@ -41,6 +41,34 @@ def session(sessions: Sessions) -> Session:
 
 def test_an_id_gives_its_session_back(sessions: Sessions, session: Session) -> None:
     assert sessions.open(sessions.id_of(session), "server") == session
+
+
+@pytest.mark.parametrize("seconds", [0, 59, 60, 1000])
+def test_an_ended_session_stays_ended(
+    sessions: Sessions, session: Session, clock: Clock, seconds: int
+) -> None:
+    sessions.end(session)
+    clock.now += timedelta(seconds=seconds)
+    with pytest.raises(Refused):
+        sessions.open(sessions.id_of(session), "server")
+
+
+def test_a_session_ends_by_itself_and_is_of_one_server(
+    sessions: Sessions, session: Session, clock: Clock
+) -> None:
+    id = sessions.id_of(session)
+    with pytest.raises(Refused):
+        sessions.open(id, "another")
+    clock.now += timedelta(seconds=60)
+    with pytest.raises(Refused):
+        sessions.open(id, "server")
+
+
+def test_the_log_level_of_a_session_ends_with_it(sessions: Sessions, session: Session) -> None:
+    sessions.set_level(session, "error")
+    assert sessions.level(session) == "error"
+    sessions.end(session)
+    assert sessions.level(session) == "info"
 
 
 async def test_a_state_is_good_once_and_in_its_time(clock: Clock) -> None:
