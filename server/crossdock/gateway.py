@@ -97,17 +97,7 @@ class Gateway:
             allow_private=private,
             clock=clock,
         )
-        self.housekeeping = Housekeeping(
-            store,
-            self.gate,
-            self.sync,
-            self.control,
-            catalog=self.catalog,
-            accounts=self.accounts,
-            listeners=self.listeners,
-            audit_kept=timedelta(days=limits.audit_days),
-            clock=clock,
-        )
+        self.housekeeping = self._housekeeping(clock)
         self.draining = False
 
     def _metrics(self) -> Metrics:
@@ -144,6 +134,19 @@ class Gateway:
             Questions(states, limits.ask_seconds),
             self.streams,
             self.listeners,
+        )
+
+    def _housekeeping(self, clock: Callable[[], datetime]) -> Housekeeping:
+        return Housekeeping(
+            self.store,
+            self.gate,
+            self.sync,
+            self.control,
+            catalog=self.catalog,
+            accounts=self.accounts,
+            listeners=self.listeners,
+            audit_kept=timedelta(days=self.settings.limits.audit_days),
+            clock=clock,
         )
 
     @classmethod

@@ -117,7 +117,7 @@ class Grant(Struct, frozen=True, kw_only=True):
     accepted_version: str = ""
 
 
-class Vault(Protocol):
+class Renewed(Protocol):
     """Keeps renewed credentials, so that a kill between rotation and use loses no account."""
 
     async def current(

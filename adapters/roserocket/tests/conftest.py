@@ -18,7 +18,7 @@ from crossdock.authoring import Page
 from crossdock.calls.connection import Connections, Measured
 from crossdock.calls.context import CallContext
 from crossdock.calls.upstream import Upstream, UpstreamLimits
-from crossdock.model import Account, Secret, Vault
+from crossdock.model import Account, Renewed, Secret
 from crossdock_roserocket.sandbox import Switches, accounts, create_app
 
 
@@ -104,7 +104,7 @@ class Tools:
         *,
         settings: Mapping[str, Any] | None = None,
         credentials: Mapping[str, str] | None = None,
-        vault: Vault | None = None,
+        vault: Renewed | None = None,
         objects: tuple[str, ...] | None = None,
     ) -> None:
         self.objects = objects

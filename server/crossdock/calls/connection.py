@@ -18,7 +18,7 @@ from crossdock.calls.locks import Locks
 from crossdock.calls.tenant import Tenant
 from crossdock.calls.upstream import Upstream, query_string
 from crossdock.errors import ConfigError, UpstreamFailure
-from crossdock.model import Account, Vault
+from crossdock.model import Account, Renewed
 
 _UPWARDS = re.compile(r"/(?:\.|%2e){1,2}(?:/|$)", re.IGNORECASE)
 
@@ -39,9 +39,9 @@ class Measured:
 class Connections:
     """Opens accounts. Each stays open until it is changed, or its adapter's pages are."""
 
-    def __init__(self, upstream: Upstream, vault: Vault, lock_wait: float) -> None:
+    def __init__(self, upstream: Upstream, renewed: Renewed, lock_wait: float) -> None:
         self._upstream = upstream
-        self._vault = vault
+        self._renewed = renewed
         self._lock_wait = lock_wait
         self._locks = Locks()
         self._open: dict[str, Connection] = {}
@@ -63,7 +63,7 @@ class Connections:
             adapter,
             base=base,
             upstream=self._upstream,
-            credentials=Credentials(account, adapter, self._upstream, self._vault),
+            credentials=Credentials(account, adapter, self._upstream, self._renewed),
             tenant=Tenant(str(base), secrets, self._locks, self._lock_wait),
         )
 

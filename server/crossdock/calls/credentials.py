@@ -18,7 +18,7 @@ from crossdock.adapter.load import Adapter
 from crossdock.adapter.manifest import FailuresSpec
 from crossdock.authoring import Renewal, UpstreamReply
 from crossdock.calls.upstream import Upstream, query_string
-from crossdock.model import Account, Struct, Vault
+from crossdock.model import Account, Renewed, Struct
 from crossdock.redaction import redactor
 
 _EARLY = 60.0  # renew this long before a token's end, or at four fifths of a short life
@@ -36,12 +36,12 @@ class Credentials:
     """Signs for one account, by its adapter's scheme."""
 
     def __init__(
-        self, account: Account, adapter: Adapter, upstream: Upstream, vault: Vault
+        self, account: Account, adapter: Adapter, upstream: Upstream, renewed: Renewed
     ) -> None:
         self._account = account
         self._auth = adapter.auth
         self._settings = adapter.complete(account.settings)
-        self._vault = vault
+        self._kept = renewed
         self._endpoint = TokenEndpoint(upstream, adapter.manifest.failures)
         self._fixed = {"Content-Type": "application/json", **adapter.manifest.headers}
         self._values = {name: secret.reveal() for name, secret in account.credentials.items()}
@@ -85,7 +85,7 @@ class Credentials:
     async def _renew(self) -> Signature:
         if not self._recalled:
             configured = self._account.credentials
-            current = await self._vault.current(self._account.id, configured)
+            current = await self._kept.current(self._account.id, configured)
             self._values.update({name: secret.reveal() for name, secret in current.items()})
             self._recalled = True
         await self._keep()
@@ -102,7 +102,7 @@ class Credentials:
 
     async def _keep(self) -> None:
         if self._unkept:
-            await self._vault.keep(self._account.id, self._account.credentials, self._unkept)
+            await self._kept.keep(self._account.id, self._account.credentials, self._unkept)
             self._unkept = {}
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from crossdock.plugins import Plugins
 
 
-class Sandbox(msgspec.Struct, frozen=True, kw_only=True):
+class DemoSandbox(msgspec.Struct, frozen=True, kw_only=True):
     """A running sandbox and the accounts to open on it."""
 
     integration: str
@@ -80,7 +80,7 @@ async def _demo(folder: Path, port: int, as_json: bool) -> None:
 
 
 def _ready(
-    url: str, admin_token: str, servers: list[dict[str, str]], sandboxes: list[Sandbox]
+    url: str, admin_token: str, servers: list[dict[str, str]], sandboxes: list[DemoSandbox]
 ) -> dict[str, Any]:
     return {
         "url": url,
@@ -92,7 +92,7 @@ def _ready(
     }
 
 
-async def _start_sandboxes(plugins: Plugins, stack: AsyncExitStack) -> list[Sandbox]:
+async def _start_sandboxes(plugins: Plugins, stack: AsyncExitStack) -> list[DemoSandbox]:
     from aiohttp import web
 
     found = []
@@ -106,7 +106,7 @@ async def _start_sandboxes(plugins: Plugins, stack: AsyncExitStack) -> list[Sand
         await site.start()
         base_url = f"http://127.0.0.1:{runner.addresses[0][1]}"
         found.append(
-            Sandbox(
+            DemoSandbox(
                 integration=name, base_url=base_url, accounts=adapter.sandbox.accounts(base_url)
             )
         )
@@ -114,7 +114,7 @@ async def _start_sandboxes(plugins: Plugins, stack: AsyncExitStack) -> list[Sand
 
 
 async def _make_servers(
-    gateway: Gateway, sandboxes: list[Sandbox], url: str
+    gateway: Gateway, sandboxes: list[DemoSandbox], url: str
 ) -> list[dict[str, str]]:
     from crossdock.access.gate import Caller
     from crossdock.control import NewServer
