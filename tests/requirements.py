@@ -222,6 +222,8 @@ tools:result-format:chosen  A server's result_format decides between text, struc
     both.
 
 # article Malomo to Claude, FAQ on pagination
+tools:fields:cut  fields shows chosen paths of a record, undecoded; a list has a view of its own.
+tools:budget:kept  A list ends early at its server's budget, and every record is shown once.
 tools:paging:uniform  Every list tool takes limit and next_cursor and answers result, next_cursor
     and count.
 tools:paging:cursor-unchanged  An invented, edited or borrowed cursor is refused with the advice

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 Effect = Literal["read", "write", "destructive"]
-Where = Literal["path", "query", "body", "mapper", "limit", "cursor"]
+Where = Literal["path", "query", "body", "mapper", "limit", "cursor", "fields"]
 LogLevel = Literal["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"]
 
 # --- tools -----------------------------------------------------------------------------------
@@ -82,7 +82,8 @@ class Tool(Struct, frozen=True, kw_only=True):
     else when one of these arguments is given. `headers` are the arguments that clients of the
     newest revision repeat as `Mcp-Param-…`: the header's name and the path to the value. `object`
     is the one kind of record that the tool is for: a server whose `config.objects` lacks it does
-    not have the tool.
+    not have the tool. `lists` says that it answers a list, in pages; `view` are the fields of its
+    records that are shown unless others are asked for, () for all.
     """
 
     name: str
@@ -103,6 +104,8 @@ class Tool(Struct, frozen=True, kw_only=True):
     confirm: tuple[str, ...] | None = None
     headers: tuple[tuple[str, str], ...] = ()
     object: str = ""
+    lists: bool = False
+    view: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -155,17 +158,24 @@ class UpstreamReply(Struct, frozen=True, kw_only=True):
 
 class Page(Struct, frozen=True, array_like=True, omit_defaults=True, kw_only=True):
     """Where a list goes on: the provider's cursor, how many records of that page were examined,
-    and the id of the last one (a page that shifted in between is picked up behind it)."""
+    and the id of the last one (a page that shifted in between is picked up behind it).
+
+    `shown` and `last` are the gateway's: how many records of the answer were shown before its
+    budget was spent, and the ids of the last of them. Mappers do not see them.
+    """
 
     cursor: str | int | None = None
     skip: int = 0
     anchor: str | None = None
+    shown: int = 0
+    last: tuple[str, ...] = ()
 
 
 class Call(Struct, frozen=True, kw_only=True):
     """Validated arguments, placed. Values in `path` are plain text, encoded on sending.
 
-    `limit`, `page` and `filters` (what a cursor is bound to) are for list tools only.
+    `limit`, `page` and `filters` (what a cursor is bound to) are for list tools only. `fields` are
+    those that the caller wants to see; the gateway cuts the answer.
     """
 
     tool: Tool
@@ -176,6 +186,7 @@ class Call(Struct, frozen=True, kw_only=True):
     limit: int | None = None
     page: Page = Page()
     filters: dict[str, Any] = {}
+    fields: tuple[str, ...] = ()
 
     def with_body(self, **changes: Any) -> Call:
         """Return the same call with these body fields set."""
@@ -196,14 +207,16 @@ class Outcome(Struct, frozen=True, kw_only=True):
 
     `data` is the provider's bytes or plain JSON values; None for an empty answer. For a list
     tool it is the list of records, and `next_page` says where the list goes on (None: at its end).
-    `content` are MCP content blocks (text, image, audio, resource, resource_link) that stand in
-    place of the data.
+    `view` are the fields of these records that are shown by default, where that depends on the
+    call. `content` are MCP content blocks (text, image, audio, resource, resource_link) that stand
+    in place of the data.
     """
 
     data: msgspec.Raw | list[msgspec.Raw] | Any = None
     next_page: Page | None = None
     rate: RateLimit = NO_RATE_LIMIT
     notes: tuple[str, ...] = ()
+    view: tuple[str, ...] = ()
     content: tuple[Mapping[str, Any], ...] = ()
 
 

@@ -92,6 +92,7 @@ class LimitSettings(Section, frozen=True, kw_only=True):
     quiet_seconds: Seconds = 15.0
     streams_per_server: Count = 64
     streams_in_all: Count = 1_024
+    answer_tokens: Annotated[int, msgspec.Meta(ge=500)] = 6_000
     resume_seconds: Seconds = 60.0
     resume_events: Count = 256
     resume_bytes: Count = 16 * 1024 * 1024

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 import msgspec
 
@@ -86,6 +86,7 @@ class Scope(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True,
     confirm: Confirm = "none"
     allowed_ips: tuple[str, ...] | None = None
     accept_new_tools: bool = False
+    answer_tokens: Annotated[int, msgspec.Meta(ge=500, le=1_000_000)] | None = None
 
 
 class ServerRecord(Struct, frozen=True, kw_only=True):

@@ -42,14 +42,18 @@ def split(binding: Binding, raw: msgspec.Raw | None, open_cursor: OpenCursor) ->
             raise InvalidArguments(key, "is unknown")
         if argument.where in placed:
             placed[argument.where][argument.name] = _checked(argument, value)
-    if binding.tool.method != "list":
-        return Call(tool=binding.tool, **placed)
+    shown = binding.places.get("fields")
+    by_us = shown is not None and shown.where == "fields"
+    fields = tuple(arguments.pop("fields", ())) if by_us else ()
+    if not binding.tool.lists:
+        return Call(tool=binding.tool, fields=fields, **placed)
     limit, cursor = arguments.pop("limit", None), arguments.pop("next_cursor", None)
     return Call(
         tool=binding.tool,
         limit=limit,
         page=Page() if cursor is None else open_cursor(cursor, arguments),
         filters=arguments,
+        fields=fields,
         **placed,
     )
 

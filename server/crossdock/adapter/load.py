@@ -316,8 +316,10 @@ class Adapter:
         if entry.schema is not None:
             arguments = _whole_arguments(entry.schema, method)
         _check_places(arguments, entry.source, method)
-        if method.method == "list":
+        if method.lists:
             arguments += _paging_arguments(entry, method)
+        if entry.schema is None and (method.lists or method.method == "get"):
+            arguments += (_fields_argument(entry, method),)
         schema = entry.schema or input_schema(arguments, entry.defs)
         for key in method.confirm or ():
             if not any(argument.key == key for argument in arguments):
@@ -341,13 +343,15 @@ class Adapter:
             confirm=method.confirm,
             headers=mirrored(schema, entry.source),
             object=method.object,
+            lists=method.lists,
+            view=method.view,
         )
         return tool, schema
 
 
 def _whole_arguments(schema: Mapping[str, Any], method: Method) -> tuple[Argument, ...]:
     """Place the properties of a whole schema by the endpoint that they are for."""
-    if method.method == "list":
+    if method.lists:
         raise AdapterError(
             f"{method.source}: a list tool pages, so it cannot have a whole [schema]"
         )
@@ -420,6 +424,18 @@ def _paging_arguments(entry: Entry, method: Method) -> tuple[Argument, Argument]
             },
         ),
     )
+
+
+def _fields_argument(entry: Entry, method: Method) -> Argument:
+    if any(argument.key == "fields" for argument in entry.arguments):
+        raise AdapterError(
+            f"{entry.source}: `fields` is added to lists and single reads by itself; leave it out"
+        )
+    about = "Dotted paths to show; id always"
+    if method.view:
+        about += f', ["*"]: all. Default: {", ".join(method.view)}'
+    schema = {"type": "array", "items": {"type": "string", "minLength": 1}, "description": about}
+    return Argument(key="fields", where="fields", name="fields", schema=schema)
 
 
 def _digest(manifest: Manifest) -> str:

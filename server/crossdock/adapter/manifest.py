@@ -114,6 +114,8 @@ class _Method(_Strict, frozen=True, kw_only=True):
     http: str
     effect: Effect | None = None
     one: bool = False
+    paged: bool | None = None
+    view: list[str] | None = None
     tags: list[str] | None = None
     paging: Paging | None = None
     idempotent: bool | None = None
@@ -127,6 +129,7 @@ class _Resource(_Strict, frozen=True, kw_only=True):
     docs: str = ""
     singular: str = ""
     object: str = ""
+    view: list[str] = []
     paging: Paging | None = None
 
 
@@ -160,6 +163,8 @@ class Method(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     confirm: tuple[str, ...] | None = None
     object: str = ""
+    lists: bool = False
+    view: tuple[str, ...] = ()
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -303,7 +308,8 @@ def _method(
     singular = resource.singular or singular_of(resource_name)
     endpoint = _endpoint(spec, source)
     paging = spec.paging or resource.paging or paging
-    if name == "list":
+    lists = name == "list" if spec.paged is None else spec.paged
+    if lists:
         _check_paging(paging, source)
     effect = spec.effect or default_effect(name)
     return Method(
@@ -323,6 +329,8 @@ def _method(
         source=source,
         confirm=_confirm(spec.confirm, effect, source),
         object=resource.object,
+        lists=lists,
+        view=tuple(resource.view if spec.view is None else spec.view) if lists else (),
     )
 
 

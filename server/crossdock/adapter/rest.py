@@ -75,7 +75,7 @@ async def rest(call: Call, context: Context) -> Outcome:
     """Send the call as its endpoint says and read the answer."""
     request = request_of(call)
     try:
-        if call.tool.method == "list":
+        if call.tool.lists:
             reply = await context.send(paging.ask(call, request))
             return paging.read(call, reply)
         return read_record(call, await context.send(request))

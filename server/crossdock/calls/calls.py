@@ -14,8 +14,8 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from crossdock.adapter.arguments import OpenCursor, split
-from crossdock.authoring import Call, CallEvent, Outcome, Tool, UpstreamRequest
-from crossdock.calls.answers import broken, finished
+from crossdock.authoring import Call, CallEvent, Outcome, Page, Tool, UpstreamRequest
+from crossdock.calls.answers import broken, finished, resumed
 from crossdock.calls.catalog import Bound, Catalog
 from crossdock.calls.confirmation import confirmed
 from crossdock.calls.connection import Connections, Measured
@@ -168,8 +168,8 @@ class Calls:
             context = CallContext(connection, measured, client, objects=grant.scope.objects)
             if tool.confirm is not None and grant.scope.confirm == "destructive":
                 await confirmed(bound.binding, call, client)
-            mapped = await self._mapped(bound, call, context)
-            answer = finished(call, mapped, self._cursor(grant, call, mapped))
+            mapped = await self._mapped(bound, resumed(call), context)
+            answer = self._answer(grant, call, mapped)
             outcome = "ok"
             return answer
         except CrossdockError as error:
@@ -209,11 +209,12 @@ class Calls:
             raise broken(tool, f"it returned {type(outcome).__name__}, not an Outcome")
         return outcome
 
-    def _cursor(self, grant: Grant, call: Call, outcome: Outcome) -> str | None:
-        if outcome.next_page is None:
-            return None
-        tool = call.tool.name
-        return self._cursors.seal(outcome.next_page, grant.server_id, tool, call.filters)
+    def _answer(self, grant: Grant, call: Call, outcome: Outcome) -> Outcome:
+        def seal(page: Page) -> str:
+            return self._cursors.seal(page, grant.server_id, call.tool.name, call.filters)
+
+        tokens = grant.scope.answer_tokens or self._limits.answer_tokens
+        return finished(call, outcome, tokens, seal)
 
     def _finish(
         self,

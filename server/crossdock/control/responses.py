@@ -94,6 +94,7 @@ class ShownScope(Struct, frozen=True, kw_only=True):
     confirm: Confirm
     allowed_ips: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
     accept_new_tools: bool
+    answer_tokens: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class ShownServer(Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from crossdock.authoring import Call, Endpoint, Outcome, RateLimit, Tool
+from crossdock.authoring import Call, Endpoint, Outcome, Page, RateLimit, Tool
 from crossdock.calls.answers import finished
 from crossdock.errors import BadToolOutput, UpstreamFailure
 
@@ -29,12 +29,17 @@ def _call(method: str = "get") -> Call:
         input_schema={},
         idempotent=True,
         source="",
+        lists=method == "list",
     )
     return Call(tool=tool)
 
 
-def _data(outcome: Outcome, method: str = "get", cursor: str | None = None) -> bytes:
-    data: bytes = finished(_call(method), outcome, cursor).data
+def _finished(outcome: Outcome, method: str = "get") -> Outcome:
+    return finished(_call(method), outcome, 6000, lambda page: f"on from {page.cursor}")
+
+
+def _data(outcome: Outcome, method: str = "get") -> bytes:
+    data: bytes = _finished(outcome, method).data
     return data
 
 
@@ -45,8 +50,8 @@ def test_a_providers_bytes_are_compacted_and_keep_their_spelling() -> None:
 
 def test_a_list_says_where_it_goes_on_and_how_many_records_it_has() -> None:
     records = [msgspec.Raw(BIG), {"id": 2}]
-    assert _data(Outcome(data=records), "list", "on") == (
-        b'{"result":[%b,{"id":2}],"next_cursor":"on","result_count":2}' % BIG
+    assert _data(Outcome(data=records, next_page=Page(cursor=7)), "list") == (
+        b'{"result":[%b,{"id":2}],"next_cursor":"on from 7","result_count":2}' % BIG
     )
     empty = b'{"result":[],"next_cursor":null,"result_count":0}'
     assert _data(Outcome(data=[]), "list") == empty
@@ -60,7 +65,7 @@ def test_an_empty_answer_says_that_it_was_done(method: str, said: bytes) -> None
 def test_content_stands_in_place_of_data_and_the_rest_stays_as_it_was() -> None:
     block = {"type": "text", "text": "a"}
     given = Outcome(content=(block,), notes=("n",), rate=RateLimit(limit=3))
-    assert finished(_call(), given, None) == msgspec.structs.replace(given, data=b"")
+    assert _finished(given) == msgspec.structs.replace(given, data=b"")
 
 
 @pytest.mark.parametrize(
@@ -74,11 +79,11 @@ def test_content_stands_in_place_of_data_and_the_rest_stays_as_it_was() -> None:
 )
 def test_what_a_mapper_must_not_give_is_blamed_on_it(method: str, given: Outcome) -> None:
     with pytest.raises(BadToolOutput, match=f"mapper of {method}_acme_item is broken"):
-        finished(_call(method), given, None)
+        _finished(given, method)
 
 
 @pytest.mark.parametrize("body", [b"{", b"<html>", b'"\xff"', b"[" * 100_000])
 def test_bytes_that_are_no_json_are_blamed_on_the_provider(body: Any) -> None:
     with pytest.raises(UpstreamFailure) as failed:
-        finished(_call(), Outcome(data=msgspec.Raw(body)), None)
+        _finished(Outcome(data=msgspec.Raw(body)))
     assert failed.value.kind == "upstream_malformed"
