@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
-from importlib import resources
 from typing import Any
 
 import msgspec
@@ -184,10 +182,3 @@ def test_the_account_fields_are_those_of_the_contract() -> None:
     assert needed == {"client_id", "client_secret", "org_id"}
     assert manifest.settings["send_org_header"].default is True
     assert manifest.base_url.endswith("/api/v2/platformModel")
-
-
-def test_the_connect_flow_is_prepared_as_data() -> None:
-    text = (resources.files(crossdock_roserocket) / "adapter.toml").read_text(encoding="utf-8")
-    authorize = tomllib.loads(text)["auth"]["authorize"]
-    assert authorize["scopes"] == ["offline_access", "email", "profile"]
-    assert authorize["extra"] == {"audience": "https://roserocket.com"}
