@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -37,43 +36,6 @@ async def everything(tools: Any, name: str, limit: int, **arguments: Any) -> lis
         if page is None:
             return records
     raise AssertionError("the list has no end")
-
-
-# --- the article's workflows -----------------------------------------------------------------
-
-
-async def test_a_lost_parcel_is_traced_from_an_address_to_its_last_scan(tools: Any) -> None:
-    orders = await found(tools, ORDERS, customer_email="sarah.smith@example.com")
-    latest = max(orders, key=lambda order: order["created_at"])
-    assert latest["number"] == "#1042"
-    events = await found(tools, "list_all_malomo_order_events", order_id=latest["id"])
-    scans = [e for e in events if e["type"] == "ShipmentUpdateReceived"]
-    *_, local, last = sorted(scans, key=lambda event: event["timestamp"])
-    assert "local distribution center" in local["label"]
-    assert datetime.fromtimestamp(local["timestamp"], UTC).strftime("%A") == "Tuesday"
-    assert last["label"] == "Address Undeliverable"
-    assert last["properties"]["scanned_at"] == "2026-11-19T08:14:00"
-
-
-async def test_a_missing_webhook_is_found_missing_and_made(provider: Any, tools: Any) -> None:
-    webhooks = await found(tools, "list_all_malomo_webhooks")
-    assert [one["active"] for one in webhooks] == [True, True]
-    assert "shipment.exception" not in {one["topic"] for one in webhooks}
-    url = "https://alerts.internal.example/malomo"
-    made = await found(tools, "create_a_malomo_webhook", topic="shipment.exception", url=url)
-    assert provider.shop.webhooks[made["id"]]["url"] == url
-    assert made["active"] is True
-
-
-async def test_the_articles_other_questions_find_their_answers(tools: Any) -> None:
-    order = await found(
-        tools, "get_single_malomo_orders_by_tracking_code_by_id", id="1Z9999999999999999"
-    )
-    assert order["shipments"][0]["status"] == "out_for_delivery"
-    orders = await found(tools, ORDERS, customer_email="help@example.com")
-    assert [len(one["shipments"]) for one in orders] == [1, 1, 2]
-    events = await found(tools, "list_all_malomo_order_events", order_id="89123")
-    assert any("Delayed at sorting facility" in event["label"] for event in events)
 
 
 # --- lists -----------------------------------------------------------------------------------
