@@ -314,7 +314,8 @@ class CallEvent(Struct, frozen=True, kw_only=True):
 
 class Renewal(Struct, frozen=True, kw_only=True):
     """Fresh credentials. `changed` holds what must be kept (a rotated refresh token), `token`
-    the access token, `expires_in` its life in seconds (None: unsaid)."""
+    the access token ("": there was none, which fails the call after `changed` was kept),
+    `expires_in` its life in seconds (None: unsaid)."""
 
     token: str
     expires_in: float | None = None

@@ -20,6 +20,10 @@ MARK = "[redacted]"
 
 _TOKEN = re.compile(r"cd[ma]_[0-9A-Za-z]{20,}")
 _CAPABILITY = re.compile(r"(/mcp/)(?![{<])[^/\s\"'?#\\]+")
+_RUN = re.compile(rb"[A-Za-z0-9._~+/-]{20,}=*")  # of what tokens are made (RFC 6750, 2.1)
+_TOKEN_BYTES = 65_536
+_PUBLIC = {"token_type", "scope", "expires_in", "error", "error_description"}
+_PLAIN = re.compile(r"\s|://")
 _MOST = 1000
 _BLOCKS = (3, 8)
 _STALE = 1000
@@ -44,6 +48,27 @@ def spellings(secret: str) -> tuple[str, ...]:
         for encode in (base64.b64encode, base64.urlsafe_b64encode):
             ways.append(encode(b"\0" * shift + raw).decode()[first:last])
     return tuple(dict.fromkeys(way for way in ways if len(way) >= SHORTEST))
+
+
+def likely_secrets(body: bytes) -> list[str]:
+    """Return what may be a token in the answer of a token service, whatever its form.
+
+    Asked before anything else reads that answer: what fails on it may show it.
+    """
+    runs = [run.decode() for run in _RUN.findall(body[:_TOKEN_BYTES])]
+    try:
+        return [*runs, *_texts(json.loads(body))]
+    except (ValueError, RecursionError):
+        return runs
+
+
+def _texts(value: Any, name: str = "") -> list[str]:
+    if isinstance(value, dict):
+        return [text for key, inner in value.items() for text in _texts(inner, str(key))]
+    if isinstance(value, list):
+        return [text for inner in value for text in _texts(inner, name)]
+    said = isinstance(value, str) and name not in _PUBLIC and not _PLAIN.search(value)
+    return [value] if said else []
 
 
 class _Index:

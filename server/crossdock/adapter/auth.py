@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -121,19 +122,34 @@ def _refused(failure: UpstreamFailure) -> UpstreamFailure:
 
 def _read_token(body: bytes, old: str | None) -> Renewal:
     answer = decode(body)
-    token = answer.get("access_token") if isinstance(answer, dict) else None
-    if not isinstance(token, str) or not token:
+    if not isinstance(answer, dict):
+        answer = {}
+    token, rotated = answer.get("access_token"), answer.get("refresh_token")
+    changed = {}
+    if isinstance(rotated, str) and rotated and rotated != old and old:
+        changed["refresh_token"] = rotated
+    if not isinstance(token, str):
+        token = ""
+    if not token and not changed:
         raise UpstreamFailure(
             "upstream_malformed", "The provider's token service answered without an access_token."
         )
-    life = answer.get("expires_in")
-    rotated = answer.get("refresh_token")
-    changed = isinstance(rotated, str) and rotated and rotated != old and old
     return Renewal(
         token=token,
-        expires_in=float(life) if isinstance(life, (int, float)) and life > 0 else None,
-        changed={"refresh_token": rotated} if changed else {},
+        expires_in=_seconds(answer.get("expires_in")),
+        changed=changed,
     )
+
+
+def _seconds(value: Any) -> float | None:
+    """Read a span; None for what is none, since a rotated token must not be lost by it."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        seconds = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return seconds if 0 < seconds < math.inf else None
 
 
 def auth_of(spec: AuthSpec, source: str) -> Auth:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 from crossdock.adapter.addresses import is_name, is_public, literal, meant_by
 from crossdock.adapter.load import Adapter
 from crossdock.adapter.manifest import Manifest
+from crossdock.calls.credentials import tokens_of
+from crossdock.calls.echoes import secret_values
 from crossdock.calls.upstream import Network
 from crossdock.config import AccountSettings
 from crossdock.errors import ConfigError, InvalidArguments, Refused
@@ -116,15 +118,11 @@ class OpenAccounts:
     def put(self, *accounts: Account) -> None:
         """Add or replace opened accounts; their secrets are hidden from the logs from now on."""
         for account in accounts:
-            redactor.pin(f"account {account.id}", self._secrets(account))
+            values = {name: secret.reveal() for name, secret in account.credentials.items()}
+            manifest = self._adapters[account.integration].manifest
+            redactor.pin(f"account {account.id}", secret_values(manifest, values))
             self._unusable.pop(account.id, None)
             self._open[account.id] = account
-
-    def _secrets(self, account: Account) -> Iterator[str]:
-        known = self._adapters[account.integration].manifest.credentials
-        for field, secret in account.credentials.items():
-            if field not in known or known[field].secret:
-                yield secret.reveal()
 
     def set_aside(self, account_id: str, why: str) -> None:
         """Take an account out of use; `why` is shown to whoever calls."""
@@ -134,6 +132,7 @@ class OpenAccounts:
     def drop(self, account_id: str) -> None:
         """Forget an account."""
         redactor.pin(f"account {account_id}", ())
+        redactor.pin(tokens_of(account_id), ())
         self._open.pop(account_id, None)
         self._unusable.pop(account_id, None)
         self._refused.discard(account_id)

@@ -169,7 +169,7 @@ class Calls:
             if tool.confirm is not None and grant.scope.confirm == "destructive":
                 await confirmed(bound.binding, call, client)
             mapped = await self._mapped(bound, resumed(call), context)
-            answer = self._answer(grant, call, mapped)
+            answer = connection.hiding(self._answer(grant, call, mapped))
             outcome = "ok"
             return answer
         except CrossdockError as error:

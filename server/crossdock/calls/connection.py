@@ -12,8 +12,9 @@ import time
 from yarl import URL
 
 from crossdock.adapter.load import Adapter
-from crossdock.authoring import UpstreamReply, UpstreamRequest
+from crossdock.authoring import Outcome, UpstreamReply, UpstreamRequest
 from crossdock.calls.credentials import Credentials, Signature
+from crossdock.calls.echoes import without
 from crossdock.calls.locks import Locks
 from crossdock.calls.tenant import Tenant
 from crossdock.calls.upstream import Upstream, query_string
@@ -90,6 +91,10 @@ class Connection:
         self._upstream = upstream
         self._credentials = credentials
         self._failures = adapter.manifest.failures
+
+    def hiding(self, outcome: Outcome) -> Outcome:
+        """Return a finished outcome without this account's credentials."""
+        return without(outcome, self._credentials.searched)
 
     async def send(self, request: UpstreamRequest, measured: Measured) -> UpstreamReply:
         """Send once. Raises UpstreamFailure for everything but a 2xx answer."""

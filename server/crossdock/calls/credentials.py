@@ -17,9 +17,11 @@ from yarl import URL
 from crossdock.adapter.load import Adapter
 from crossdock.adapter.manifest import FailuresSpec
 from crossdock.authoring import Renewal, UpstreamReply
+from crossdock.calls.echoes import searched, secret_values
 from crossdock.calls.upstream import Upstream, query_string
+from crossdock.errors import UpstreamFailure
 from crossdock.model import Account, Renewed, Struct
-from crossdock.redaction import redactor
+from crossdock.redaction import likely_secrets, redactor
 
 _EARLY = 60.0  # renew this long before a token's end, or at four fifths of a short life
 _UNSAID = 300.0
@@ -51,6 +53,8 @@ class Credentials:
         self.renewable = self._auth.renews
         self._signature = None if self.renewable else self._sign(None)
         self._ends = math.inf
+        self._manifest = adapter.manifest
+        self.searched = searched(secret_values(adapter.manifest, self._values))
 
     async def signature(self) -> Signature:
         """Return what is valid now. Raises UpstreamFailure when there is no token to be had."""
@@ -91,14 +95,25 @@ class Credentials:
         await self._keep()
         started = time.monotonic()
         renewal = await self._auth.renew(self._values, self._settings, self._endpoint)
-        redactor.learn([renewal.token, *renewal.changed.values()])
-        # The old one is spent: should the store fail now, the new one must not be lost with it.
+        # The old one is spent: should anything fail now, the new one must not be lost with it.
         self._values.update(renewal.changed)
         self._unkept = {**self._unkept, **renewal.changed}
+        self._hide(renewal)
         await self._keep()
+        if not renewal.token:
+            raise UpstreamFailure(
+                "upstream_malformed",
+                "The provider's token service answered without an access_token.",
+            )
         self._ends = started + _use_of(renewal)
         self._signature = self._sign(renewal.token)
         return self._signature
+
+    def _hide(self, renewal: Renewal) -> None:
+        """Hide what is current for as long as it is; what it replaces is hidden for a while."""
+        current = [renewal.token, *secret_values(self._manifest, self._values)]
+        redactor.pin(tokens_of(self._account.id), current)
+        self.searched = searched(current)
 
     async def _keep(self) -> None:
         if self._unkept:
@@ -106,9 +121,16 @@ class Credentials:
             self._unkept = {}
 
 
+def tokens_of(account_id: str) -> str:
+    """Return the name under which an account's current tokens are hidden."""
+    return f"tokens of {account_id}"
+
+
 def _use_of(renewal: Renewal) -> float:
-    """For how many seconds a token is used."""
-    life = _UNSAID if renewal.expires_in is None else renewal.expires_in
+    """For how many seconds a token is used. What is no span of time counts as unsaid."""
+    life = renewal.expires_in
+    if not isinstance(life, int | float) or not math.isfinite(life) or life <= 0:
+        life = _UNSAID
     return max(life * 0.8, life - _EARLY)
 
 
@@ -132,4 +154,6 @@ class TokenEndpoint:
         else:
             body, kind = msgspec.json.encode(json), "application/json"
         headers = {"Content-Type": kind, "Accept": "application/json"}
-        return await self._upstream.send("POST", URL(url), headers, body, self._failures)
+        reply = await self._upstream.send("POST", URL(url), headers, body, self._failures)
+        redactor.learn(likely_secrets(reply.body))
+        return reply

@@ -146,10 +146,15 @@ async def test_a_refresh_token_that_did_not_change_is_not_kept_anew(rotated: Any
     assert renewed.changed == {}
 
 
-@pytest.mark.parametrize("life", [None, "60", 0, -5, [], {}])
+@pytest.mark.parametrize("life", [None, "soon", True, 0, -5, [], {}])
 async def test_a_life_that_cannot_be_read_is_unsaid(life: Any) -> None:
     service = TokenService({"access_token": "t", "expires_in": life})
     assert (await OAuth2(AuthSpec(**OAUTH)).renew(CLIENT, {}, service)).expires_in is None
+
+
+async def test_a_life_that_is_written_as_text_counts() -> None:
+    service = TokenService({"access_token": "t", "expires_in": "3600"})
+    assert (await OAuth2(AuthSpec(**OAUTH)).renew(CLIENT, {}, service)).expires_in == 3600
 
 
 @pytest.mark.parametrize(
