@@ -118,7 +118,9 @@ def _shapes(revision: str) -> dict[str, Any]:
     cached = {"ttlMs": {"type": "integer", "minimum": 0}, "cacheScope": {"const": "private"}}
     subscribed = {"_meta": _object({"io.modelcontextprotocol/subscriptionId": _ID})}
     hints = ("readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint")
-    annotations = _object({"title": _TEXT, **{hint: {"type": "boolean"} for hint in hints}})
+    annotations = _object(
+        {**({} if titled else {"title": _TEXT}), **{hint: {"type": "boolean"} for hint in hints}}
+    )
     schema = {"type": "object", "properties": {"type": {"const": "object"}}, "required": ["type"]}
     tool = {
         "name": {"type": "string", "pattern": "^[a-zA-Z0-9_-]{1,64}$"},

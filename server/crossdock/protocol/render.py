@@ -169,8 +169,8 @@ def _tool(tool: Tool, revision: Revision) -> dict[str, Any]:
     shown["description"] = tool.description
     shown["inputSchema"] = tool.input_schema
     if revision.annotations:
-        shown["annotations"] = {
-            "title": tool.title,
+        # Where a tool has a title of its own, a second one would only cost tokens.
+        shown["annotations"] = ({} if revision.titles else {"title": tool.title}) | {
             "readOnlyHint": tool.effect == "read",
             "destructiveHint": tool.effect == "destructive",
             "idempotentHint": tool.idempotent,
