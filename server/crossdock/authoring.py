@@ -11,6 +11,10 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 from msgspec import Struct
+from pluggy import HookimplMarker
+
+hookimpl = HookimplMarker("crossdock")
+"""Marks a function of a plugin as an implementation of a hook: see `crossdock.hookspecs`."""
 
 Effect = Literal["read", "write", "destructive"]
 Where = Literal["path", "query", "body", "mapper", "limit", "cursor", "fields"]

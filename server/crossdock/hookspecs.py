@@ -8,14 +8,17 @@ from __future__ import annotations  # pluggy <= 1.7 cannot register forward refe
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from pluggy import HookimplMarker, HookspecMarker
+from pluggy import HookspecMarker
+
+from crossdock.authoring import hookimpl
 
 if TYPE_CHECKING:
     from crossdock.adapter import Adapter
     from crossdock.authoring import CallEvent
 
+__all__ = ["hookimpl", "hookspec"]
+
 hookspec = HookspecMarker("crossdock")
-hookimpl = HookimplMarker("crossdock")
 
 
 @hookspec

@@ -11,8 +11,8 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from crossdock.authoring import hookimpl
 from crossdock.errors import ConfigError
-from crossdock.hookspecs import hookimpl
 from crossdock.model import Secret, Struct
 
 Resolve = Callable[[str, str], str | None]

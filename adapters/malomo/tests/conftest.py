@@ -23,6 +23,7 @@ from crossdock.calls.upstream import Upstream, UpstreamLimits
 from crossdock.model import Account, Secret
 from crossdock_malomo.sandbox import accounts
 from crossdock_malomo.sandbox.routes import build
+from crossdock_malomo.sandbox.seed import seeded
 from crossdock_malomo.sandbox.shop import Shop
 from crossdock_malomo.sandbox.switches import Switches
 
@@ -124,7 +125,7 @@ class Tools:
 @pytest.fixture
 async def provider() -> AsyncIterator[Provider]:
     """A sandbox at a fixed moment."""
-    shop = Shop(NOW)
+    shop = seeded(NOW)
     at_once = Switches(lag_seconds=0.0)  # tests of the lag set their own
     async with TestServer(build(shop, at_once)) as server, ClientSession() as http:
         yield Provider(shop, str(server.make_url("")).rstrip("/"), http)

@@ -14,7 +14,8 @@ from aiohttp.test_utils import TestServer
 from harness.patience import until
 
 from crossdock_malomo.sandbox import Switches, create_app
-from crossdock_malomo.sandbox.shop import CARRIERS, Shop
+from crossdock_malomo.sandbox.seed import seeded
+from crossdock_malomo.sandbox.shop import CARRIERS
 
 V2 = {"Accept": "application/vnd.malomo+json; version=2"}
 
@@ -378,7 +379,7 @@ def test_the_seed_is_the_same_at_the_same_moment() -> None:
     moment = datetime(2026, 3, 3, 6, 0, tzinfo=UTC)
 
     def everything() -> bytes:
-        shop = Shop(moment)
+        shop = seeded(moment)
         return msgspec.json.encode([shop.orders, shop.customers, shop.webhooks, shop.events])
 
     assert everything() == everything()
@@ -386,7 +387,7 @@ def test_the_seed_is_the_same_at_the_same_moment() -> None:
 
 def test_sarahs_story_holds_on_every_day_of_the_week() -> None:
     for day in range(1, 15):
-        shop = Shop(datetime(2026, 11, day, 12, 0, tzinfo=UTC))
+        shop = seeded(datetime(2026, 11, day, 12, 0, tzinfo=UTC))
         hers = [o for o in shop.orders.values() if o["email"] == "sarah.smith@example.com"]
         latest = max(hers, key=lambda order: order["created_at"])
         assert latest["number"] == "#1042"
@@ -399,13 +400,13 @@ def test_sarahs_story_holds_on_every_day_of_the_week() -> None:
 
 
 def test_the_seed_holds_two_active_webhooks_and_none_for_exceptions() -> None:
-    webhooks = list(Shop().webhooks.values())
+    webhooks = list(seeded().webhooks.values())
     assert [one["active"] for one in webhooks] == [True, True]
     assert not any("exception" in one["topic"] for one in webhooks)
 
 
 def test_the_seed_tells_what_carriers_tell() -> None:
-    shop = Shop()
+    shop = seeded()
     parcels = [parcel for order in shop.orders.values() for parcel in order["shipments"]]
     assert {parcel["carrier"] for parcel in parcels} <= set(CARRIERS)
     assert max(len(parcel["scan_events"]) for parcel in parcels) == 30
@@ -418,7 +419,7 @@ def test_the_seed_tells_what_carriers_tell() -> None:
 
 
 def test_an_order_was_updated_when_its_last_event_happened() -> None:
-    shop = Shop()
+    shop = seeded()
     for id, order in shop.orders.items():
         assert order["updated_at"] == max(event["created_at"] for event in shop.events[id])
 

@@ -20,6 +20,7 @@ from crossdock.authoring import (
     Tool,
     UpstreamReply,
     UpstreamRequest,
+    hookimpl,
 )
 from crossdock.errors import (
     Busy,
@@ -32,7 +33,6 @@ from crossdock.errors import (
     WriteNotVerified,
     WriteOutcomeUnknown,
 )
-from crossdock.hookspecs import hookimpl
 
 __all__ = [
     "Adapter",

@@ -18,7 +18,7 @@ from typing import Any
 from aiohttp import web
 
 from crossdock_malomo.sandbox.routes import build
-from crossdock_malomo.sandbox.shop import Shop
+from crossdock_malomo.sandbox.seed import seeded
 from crossdock_malomo.sandbox.switches import Fault, Interference, Switches
 
 __all__ = ["Fault", "Interference", "Switches", "accounts", "create_app"]
@@ -29,7 +29,7 @@ API_KEY = "sk_sandbox"
 
 def create_app(switches: Switches | None = None, *, now: datetime | None = None) -> web.Application:
     """Build the application. With a fixed `now` the seed is the same, byte for byte."""
-    return build(Shop(now), switches or Switches())
+    return build(seeded(now), switches or Switches())
 
 
 def accounts(base_url: str) -> list[dict[str, Any]]:

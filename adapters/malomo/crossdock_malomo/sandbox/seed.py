@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import random
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from crossdock_malomo.sandbox.shop import Shop
+from crossdock_malomo.sandbox.shop import Shop
 
 _NAMES = (
     "Ada Moreno", "Ben Okafor", "Chloe Martin", "Dario Rossi", "Elif Kaya", "Femi Adeyemi",
@@ -35,6 +34,11 @@ _MOST_SCANS = 30
 
 # when, status, status_detail, message, city
 Scan = tuple[datetime, str, str, str, int]
+
+
+def seeded(now: datetime | None = None) -> Shop:
+    """Return a shop with the seed in it; with a fixed `now` the same one, byte for byte."""
+    return Shop(now, plant)
 
 
 def plant(shop: Shop, now: datetime) -> None:

@@ -6,12 +6,11 @@ import copy
 import random
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from crossdock_malomo.sandbox.seed import plant
 from crossdock_malomo.sandbox.switches import Switches
 
 Record = dict[str, Any]
@@ -42,8 +41,9 @@ class Refusal(Exception):
 class Shop:
     """Orders, customers, webhooks and events of one shop."""
 
-    def __init__(self, now: datetime | None = None) -> None:
+    def __init__(self, now: datetime | None, plant: Callable[[Shop, datetime], None]) -> None:
         self._fixed = now
+        self._plant = plant
         self.reset()
 
     def reset(self) -> None:
@@ -58,7 +58,7 @@ class Shop:
         self.event_shows: dict[str, float] = {}
         self.stale: dict[str, tuple[Record, int]] = {}
         self._late: dict[str, tuple[Record | None, float]] = {}
-        plant(self, self.now())
+        self._plant(self, self.now())
 
     def now(self) -> datetime:
         """Return the fixed moment, or the present one."""
