@@ -36,6 +36,7 @@ from crossdock.authoring import Argument, Auth, Mapper, Tool, Where
 from crossdock.errors import AdapterError
 from crossdock.model import Withheld
 
+_VIEW_SHOWN = 12  # names of a view that a tool's text holds
 _PROSE = range(20, 1201)
 
 
@@ -433,7 +434,9 @@ def _fields_argument(entry: Entry, method: Method) -> Argument:
         )
     about = "Dotted paths to show; id always"
     if method.view:
-        about += f', ["*"]: all. Default: {", ".join(method.view)}'
+        more = len(method.view) - _VIEW_SHOWN
+        default = ", ".join(method.view[:_VIEW_SHOWN]) + (f" and {more} more" if more > 0 else "")
+        about += f', ["*"]: all. Default: {default}'
     schema = {"type": "array", "items": {"type": "string", "minLength": 1}, "description": about}
     return Argument(key="fields", where="fields", name="fields", schema=schema)
 
