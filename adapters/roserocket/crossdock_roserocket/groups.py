@@ -11,7 +11,10 @@ from crossdock.adapter import (
     Context,
     InvalidArguments,
     Outcome,
+    Page,
     UpstreamFailure,
+    UpstreamReply,
+    UpstreamRequest,
     encode,
     rest,
 )
@@ -56,15 +59,41 @@ def many(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
+class _Found(msgspec.Struct):
+    results: list[msgspec.Raw]
+    total: int | None = None
+
+
 async def search_groups(call: Call, context: Context) -> Outcome:
     """Search groups; where the provider finds no such name, look through all of them."""
     for number, one in enumerate(call.body.get("ids", [])):
         need_uuid(one, f"ids[{number}]", "Pass name for a group's name.")
-    outcome = await rest(call, context)
+    offset = call.body.get("offset", 0) + call.page.skip
+    limit = call.limit or call.tool.paging.limit.default
+    body = {**call.body, "offset": offset, "limit": limit}
+    reply = await context.send(
+        UpstreamRequest(verb="POST", path="/userGroups/search", body=encode(body))
+    )
+    found = _decoded(reply)
     name = call.body.get("name")
-    answer = answered(outcome)
-    if name is None or not isinstance(answer, dict) or answer.get("results"):
-        return outcome
+    if name is not None and not found.results and not offset:
+        return await _looked_through(call, context, reply, name)
+    end = call.page.skip + len(found.results)
+    more = bool(found.results) and (found.total or 0) > offset + len(found.results)
+    following = Page(skip=end) if more else None
+    return Outcome(data=found.results, next_page=following, rate=reply.rate)
+
+
+def _decoded(reply: UpstreamReply) -> _Found:
+    try:
+        return msgspec.json.decode(reply.body, type=_Found)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise UpstreamFailure(
+            "upstream_malformed", f"Rose Rocket's list of groups cannot be read: {error}"
+        ) from None
+
+
+async def _looked_through(call: Call, context: Context, reply: UpstreamReply, name: str) -> Outcome:
     groups = await _groups(context)
     wanted = name.casefold()
     found = [one for one in groups if wanted in str(one.get("name", "")).casefold()]
@@ -76,8 +105,8 @@ async def search_groups(call: Call, context: Context) -> Outcome:
         if found
         else f"No group's name holds {name!r}. Groups: {names or 'none'}."
     )
-    data = msgspec.Raw(encode({"total": len(found), "results": found}))
-    return Outcome(data=data, rate=outcome.rate, notes=(note,))
+    data = [msgspec.Raw(encode(one)) for one in found]
+    return Outcome(data=data, rate=reply.rate, notes=(note,))
 
 
 async def list_members(call: Call, context: Context) -> Outcome:

@@ -16,11 +16,10 @@ from crossdock_roserocket.catalogue import CATALOGUE, DEFAULT_KEY, key_of, plain
 
 def allowed(context: Context) -> frozenset[str] | None:
     """Return the object keys that the server may see, None for all."""
-    objects: tuple[str, ...] | None = getattr(context, "objects", None)
-    if objects is None:
+    if context.objects is None:
         return None
     spelled = {plain(key): key for key in CATALOGUE}
-    return frozenset(spelled.get(plain(one), one) for one in objects)
+    return frozenset(spelled.get(plain(one), one) for one in context.objects)
 
 
 def is_hidden(context: Context, key: object) -> bool:

@@ -12,6 +12,8 @@ from crossdock.adapter import (
     InvalidArguments,
     Outcome,
     UpstreamFailure,
+    UpstreamReply,
+    UpstreamRequest,
     decode,
     rest,
 )
@@ -277,14 +279,26 @@ async def autocomplete_objects(call: Call, context: Context) -> Outcome:
         named = fields_for(context, key).named(label, "label_path")
         call = call.with_query(labelPath=named.name)
         notes = (named.note,) if named.note else ()
-    outcome = await rest(call, context)
-    raw, answer = outcome.data, answered(outcome)
-    if isinstance(answer, dict) and isinstance(raw, msgspec.Raw):
-        found: Any = [raw] if answer else []
-        if "results" in answer:
-            found = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])["results"]
-        outcome = msgspec.structs.replace(outcome, data=found)
-    return noted(outcome, notes)
+    pairs = tuple((name, str(value)) for name, value in call.query.items())
+    reply = await context.send(
+        UpstreamRequest(verb="GET", path="/objects/autocomplete", query=pairs)
+    )
+    data = [shown(context, one) for one in _unwrapped(reply)]
+    return Outcome(data=data, rate=reply.rate, notes=notes)
+
+
+class _Wrapped(msgspec.Struct):
+    results: list[msgspec.Raw]
+
+
+def _unwrapped(reply: UpstreamReply) -> list[msgspec.Raw]:
+    """Return the records of a list, of `{results}`, or of a single record."""
+    answer = decode(reply.body)
+    if isinstance(answer, list):
+        return msgspec.json.decode(reply.body, type=list[msgspec.Raw])
+    if isinstance(answer, dict) and isinstance(answer.get("results"), list):
+        return msgspec.json.decode(reply.body, type=_Wrapped).results
+    return [msgspec.Raw(reply.body)] if answer else []
 
 
 # --- by external id --------------------------------------------------------------------------

@@ -19,12 +19,14 @@ from crossdock.adapter import (
     InvalidArguments,
     Outcome,
     Page,
+    Tool,
     UpstreamFailure,
     UpstreamReply,
     UpstreamRequest,
     encode,
 )
 from crossdock_roserocket.boards import board_for, key_of_board
+from crossdock_roserocket.catalogue import fields_of
 from crossdock_roserocket.fields import Fields, fields_for
 from crossdock_roserocket.filters import Condition, Plan, Reader
 from crossdock_roserocket.groups import group_id, many
@@ -115,7 +117,9 @@ async def search(
         reply = await _send(call, context, board.id, asked)
         answer = _decoded(reply)
     _check_kinds(key, answer)
-    return _page(asked, answer, reply, notes, context)
+    answer.results = [shown(context, record) for record in answer.results]
+    outcome = _page(asked, answer, reply, notes)
+    return msgspec.structs.replace(outcome, view=_view(call.tool, asked))
 
 
 def _order(fields: Fields, given: str | None, plan: Plan) -> tuple[str, tuple[str, ...]]:
@@ -212,13 +216,7 @@ def _is_open(condition: Condition) -> bool:
 # --- reading ---------------------------------------------------------------------------------
 
 
-def _page(
-    asked: _Search,
-    answer: _Answer,
-    reply: UpstreamReply,
-    notes: tuple[str, ...],
-    context: Context,
-) -> Outcome:
+def _page(asked: _Search, answer: _Answer, reply: UpstreamReply, notes: tuple[str, ...]) -> Outcome:
     raw, conditions = answer.results, asked.plan.conditions
     rows = [_row(record) for record in raw] if conditions or asked.page.anchor else []
     fits = [all(c.holds(row) for c in conditions) for row in rows] if conditions else []
@@ -246,8 +244,17 @@ def _page(
         notes += (_looked(asked, rows),)
     elif more and answer.total:
         notes += (f"About {answer.total:g} records match.",)
-    kept = [shown(context, record) for record in kept]
     return Outcome(data=kept, next_page=following, rate=reply.rate, notes=notes)
+
+
+def _view(tool: Tool, asked: _Search) -> tuple[str, ...]:
+    """Return what is shown by default: the tool's view, with what was filtered and ordered by;
+    all of a kind of which no fields are known."""
+    if not fields_of(asked.key) or not tool.view:
+        return ("*",)
+    used = [entry["path"] for entry in asked.plan.entries]
+    used += [condition.field for condition in asked.plan.conditions]
+    return tuple(dict.fromkeys([*tool.view, *used, asked.order]))
 
 
 def _start(page: Page, rows: list[Mapping[str, Any]]) -> int:

@@ -20,6 +20,8 @@ from crossdock_roserocket.moments import span_of, zone_of
 from crossdock_roserocket.search import search
 from crossdock_roserocket.typed_pages import MORE, page
 
+_SHOWN_FIRST = ("fullId", "externalId")
+
 
 def expand(settings: Mapping[str, Any]) -> Iterator[Expansion]:
     """Contribute the tool sets that an account asks for. Raises InvalidArguments."""
@@ -45,6 +47,7 @@ def _resource(key: ObjectKey) -> dict[str, Any]:
         "tags": ["logistics"],
         "singular": key.singular,
         "object": key.key,
+        "view": [*_SHOWN_FIRST, *_values(key), "createdAt", "updatedAt"],
         "methods": {
             "list": {"http": "POST /objects/search", "paging": paging},
             "get": "GET /objects/{id}",
@@ -54,6 +57,11 @@ def _resource(key: ObjectKey) -> dict[str, Any]:
             "upsert": {"http": "PATCH /objects", "idempotent": True},
         },
     }
+
+
+def _values(key: ObjectKey) -> list[str]:
+    apart = ("link", "links", "derived")
+    return [name for name, field in key.fields.items() if field.kind not in apart]
 
 
 # --- mappers ---------------------------------------------------------------------------------

@@ -23,19 +23,23 @@ async def test_a_group_is_found_however_the_provider_matches_names(
     provider: Any, tools: Any, match: str, case: bool
 ) -> None:
     await provider.switch(group_match=match, group_match_case=case)
-    answer = await tools.found(SEARCH, name="ltl dispatch")
-    assert [group["name"] for group in answer["results"]] == ["LTL Dispatchers"]
+    found = await tools.found(SEARCH, name="ltl dispatch")
+    assert [group["name"] for group in found] == ["LTL Dispatchers"]
 
 
 async def test_a_name_that_nobody_has_is_answered_with_the_names_there_are(tools: Any) -> None:
     outcome = await tools.call(SEARCH, name="Swing Shift")
-    assert tools.plain(outcome) == {"total": 0, "results": []}
+    assert outcome.data == []
     assert "Weekend Operations" in outcome.notes[0]
 
 
 async def test_groups_are_found_by_ids_and_in_parts(tools: Any) -> None:
-    answer = await tools.found(SEARCH, ids=[DAY])
-    assert [group["id"] for group in answer["results"]] == [DAY]
+    assert [group["id"] for group in await tools.found(SEARCH, ids=[DAY])] == [DAY]
+    walked = await tools.everything(SEARCH, 1, name="shift")
+    assert [g["name"] for g in walked] == [
+        "Day Shift Ops", "Night Shift Ops", "Night Shift Dispatchers",
+    ]  # fmt: skip
+    assert len(await tools.found(SEARCH, offset=2)) == 4
     with pytest.raises(InvalidArguments, match=r"ids\[0\]: 'grp_A' is no uuid"):
         await tools.call(SEARCH, ids=["grp_A"])
 

@@ -118,7 +118,7 @@ async def test_a_groups_tasks_are_listed_for_reassignment(url: str, client: str)
             },
         ),
     )
-    assert groups["results"][0]["id"] == group
+    assert groups["result"][0]["id"] == group
     assert tasks["result_count"] == 3
     assert tasks["next_cursor"] is None
 
@@ -155,7 +155,7 @@ async def test_a_shift_changes(url: str, client: str) -> None:
         (CHANGE, {"id": night, "add": people}),
         ("list_all_roserocket_user_group_members", {"group_id": night}),
     )
-    assert groups[0]["results"][0]["id"] == day
+    assert groups[0]["result"][0]["id"] == day
     assert (removed["removed"], added["added"]) == (2, 2)
     assert known_id("user:usr_102") in [one["id"] for one in members["result"]]
 

@@ -37,8 +37,7 @@ async def test_a_breakdown_is_looked_up_and_logged_once(provider: Any, tools: An
 
 @pytest.mark.requirement("roserocket:workflow:reassignment")
 async def test_the_open_tasks_of_a_group_are_listed(tools: Any) -> None:
-    answer = await tools.found(GROUPS, name="LTL Dispatchers")
-    (group,) = answer["results"]
+    (group,) = await tools.found(GROUPS, name="LTL Dispatchers")
     tasks = await tools.found(
         OBJECTS,
         objectKey="Task",
@@ -73,7 +72,7 @@ async def test_a_late_order_is_explained_by_its_history(tools: Any) -> None:
 async def test_two_people_move_from_the_day_to_the_night_shift(tools: Any) -> None:
     ids = {}
     for name in ("Day Shift Ops", "Night Shift Ops"):
-        (group,) = (await tools.found(GROUPS, name=name))["results"]
+        (group,) = await tools.found(GROUPS, name=name)
         ids[name] = group["id"]
     people = ["usr_102", "usr_105"]
     change = "update_a_roserocket_user_group_member_by_id"
@@ -142,7 +141,6 @@ async def test_a_short_id_in_a_prompt_is_an_external_id(tools: Any) -> None:
 
 
 async def test_a_group_is_found_by_its_name(tools: Any) -> None:
-    answer = await tools.found(GROUPS, name="west coast fleet operations")
-    assert answer["total"] == 1
+    assert len(await tools.found(GROUPS, name="west coast fleet operations")) == 1
     groups = await tools.found("list_all_roserocket_user_groups")
     assert "Night Shift Dispatchers" in [group["name"] for group in groups]
