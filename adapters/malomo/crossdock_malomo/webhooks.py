@@ -38,7 +38,7 @@ async def create_webhook(call: Call, context: Context) -> Outcome:
     fields, empty = filled(call.body)
     required(fields, "topic", f'"{DOCUMENTED_TOPIC}"')
     required(fields, "url", f'"{_EXAMPLE}"')
-    check_destination(fields["url"], context.settings["webhook_hosts"])
+    check_destination(fields["url"], _hosts(context))
     notes = left_out(empty)
     if fields["topic"] != DOCUMENTED_TOPIC:
         notes.append(
@@ -57,8 +57,12 @@ async def update_webhook(call: Call, context: Context) -> Outcome:
     """Move, pause or resume a webhook."""
     fields, empty = filled(call.body)
     if "url" in fields:
-        check_destination(fields["url"], context.settings["webhook_hosts"])
+        check_destination(fields["url"], _hosts(context))
     return await update_fields(call, context, "webhook", Given(fields), left_out(empty))
+
+
+def _hosts(context: Context) -> list[str]:
+    return [str(one).strip().lower() for one in context.settings["webhook_hosts"]]
 
 
 def check_destination(url: str, hosts: Sequence[str]) -> None:
@@ -88,7 +92,7 @@ def check_destination(url: str, hosts: Sequence[str]) -> None:
             f"{host!r} is not a public host name, and customers' data goes to no IP address and no "
             f"private, link-local or loopback host; e.g. {_EXAMPLE}",
         )
-    if not any(_covers(one.lower(), host) for one in hosts):
+    if not any(_covers(one, host) for one in hosts):
         raise InvalidArguments(
             "url",
             f"{host!r} is no destination of this account; it allows {', '.join(hosts) or 'none'}. "

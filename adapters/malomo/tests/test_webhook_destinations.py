@@ -121,7 +121,8 @@ async def test_loopback_passes_only_where_it_is_named_and_nothing_private_ever()
 
 
 async def test_the_account_says_which_hosts(provider: Any, tools: Any) -> None:
-    tools.connection.settings = {**tools.connection.settings, "webhook_hosts": ["a.example.com"]}
-    with pytest.raises(InvalidArguments, match=r"it allows a\.example\.com"):
+    hosts = [" A.Example.com", 5]  # as people write settings
+    tools.connection.settings = {**tools.connection.settings, "webhook_hosts": hosts}
+    with pytest.raises(InvalidArguments, match=r"it allows a\.example\.com, 5"):
         await tools.call(CREATE, topic="orders:updated", url="https://b.example.com/x")
     await tools.call(CREATE, topic="orders:updated", url="https://a.example.com/x")
