@@ -144,9 +144,9 @@ async def test_messages_of_the_newest_era_get_the_headers_that_mirror_them(
     bridge: Bridge, far: FarSide
 ) -> None:
     async def answer(request: web.Request) -> web.StreamResponse:
-        return result(far.received[-1].message["id"], {"resultType": "complete"})
+        return result(far.requests[-1].json["id"], {"resultType": "complete"})
 
-    far.answer = answer
+    far.plays(answer)
     async with bridge(far.url) as host:
         await host.request("tools/call", modern=True, name="größe", arguments={})
         sent = far.last("tools/call")
@@ -172,7 +172,7 @@ async def test_arguments_that_a_tool_wants_as_headers_are_sent_so_whoever_listed
     schema = {"type": "object", "properties": {"place": place, "deep": deep}}
 
     async def answer(request: web.Request) -> web.StreamResponse:
-        message = far.received[-1].message
+        message = far.requests[-1].json
         if message["method"] == "tools/list":
             page = {"tools": [{"name": "other", "inputSchema": {}}], "nextCursor": "2"}
             if message["params"].get("cursor") == "2":
@@ -184,7 +184,7 @@ async def test_arguments_that_a_tool_wants_as_headers_are_sent_so_whoever_listed
             return web.json_response(body, status=400)
         return result(message["id"], {"content": []})
 
-    far.answer = answer
+    far.plays(answer)
     async with bridge(far.url) as host:
         if listed:
             await host.request("tools/list", modern=True)
@@ -208,11 +208,11 @@ async def test_messages_keep_their_bytes_in_both_directions(bridge: Bridge, far:
         body = '{"jsonrpc":"2.0",\n"id":1,\r\n"result":{"n":123456789012345678901234567890}}\n'
         return web.Response(text=body, content_type="application/json")
 
-    far.answer = answer
+    far.plays(answer)
     async with bridge(far.url) as host:
         host.say(exact)
         await host.answer(1)
-    assert far.received[0].body.decode() == exact
+    assert far.requests[0].body.decode() == exact
     assert host.lines == [
         b'{"jsonrpc":"2.0","id":1,"result":{"n":123456789012345678901234567890}}\n'
     ]
@@ -229,14 +229,14 @@ class OldGateway:
         self.session = "s1"
         self.listening: list[web.StreamResponse] = []
         self.calls: Callable[[web.Request, Any], Any] | None = None
-        far.answer = self.answer
+        far.plays(self.answer)
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         if request.method == "DELETE":
             return web.Response(status=204)
         if request.method == "GET":
             return await self.get(request)
-        message = self.far.received[-1].message
+        message = self.far.requests[-1].json
         if message.get("method") == "initialize":
             return result(message["id"], HELLO, **{"Mcp-Session-Id": self.session})
         if request.headers.get("Mcp-Session-Id") != self.session:
@@ -277,8 +277,8 @@ async def test_an_older_client_has_its_session_its_stream_and_its_farewell(
         await host.request("ping")
         assert await host.end() == 0
     assert "response" in far.methods()
-    assert far.received[-1].verb == "DELETE"
-    assert far.received[-1].headers["Mcp-Session-Id"] == "s1"
+    assert far.requests[-1].method == "DELETE"
+    assert far.requests[-1].headers["Mcp-Session-Id"] == "s1"
 
 
 @pytest.mark.requirement("clients:bridge:both-eras")
@@ -332,7 +332,7 @@ async def test_an_answer_whose_stream_ended_early_is_fetched_where_it_left_off(
     async def get(request: web.Request) -> web.StreamResponse:
         response = await stream(request)
         if request.headers.get("Last-Event-ID") == "first":
-            id = far.last("tools/call").message["id"]
+            id = far.last("tools/call").json["id"]
             await response.write(event({"jsonrpc": "2.0", "id": id, "result": {"late": True}}))
             return response
         await asyncio.Event().wait()
@@ -347,12 +347,12 @@ async def test_an_answer_whose_stream_ended_early_is_fetched_where_it_left_off(
 @pytest.mark.requirement("clients:bridge:both-eras")
 async def test_a_batch_goes_through_and_comes_back_as_one(bridge: Bridge, far: FarSide) -> None:
     async def answer(request: web.Request) -> web.StreamResponse:
-        asked = far.received[-1].message
+        asked = far.requests[-1].json
         return web.json_response(
             [{"jsonrpc": "2.0", "id": one["id"], "result": {}} for one in asked]
         )
 
-    far.answer = answer
+    far.plays(answer)
     async with bridge(far.url) as host:
         host.say([{"jsonrpc": "2.0", "id": id, "method": "ping"} for id in (1, 2)])
         batch: Any = await host.heard()

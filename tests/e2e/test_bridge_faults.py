@@ -30,7 +30,7 @@ async def test_cancelling_closes_the_request_or_is_passed_on(
     arrived, closed = asyncio.Event(), asyncio.Event()
 
     async def answer(request: web.Request) -> web.StreamResponse:
-        message = far.received[-1].message
+        message = far.requests[-1].json
         if message["method"] != "tools/call":
             return web.Response(status=202)
         arrived.set()
@@ -40,7 +40,7 @@ async def test_cancelling_closes_the_request_or_is_passed_on(
             closed.set()
         return web.Response()
 
-    far.answer = answer
+    far.plays(answer)
     async with bridge(far.url) as host:
         id = host.ask("tools/call", modern=modern, name="slow")
         await asyncio.wait_for(arrived.wait(), 10)
@@ -62,7 +62,7 @@ async def test_calls_under_way_are_answered_after_stdin_has_ended(
     arrived, let_go = asyncio.Event(), asyncio.Event()
 
     async def answer(request: web.Request) -> web.StreamResponse:
-        message = far.received[-1].message
+        message = far.requests[-1].json
         if message["method"] == "subscriptions/listen":
             response = await stream(request)
             await asyncio.Event().wait()
@@ -71,7 +71,7 @@ async def test_calls_under_way_are_answered_after_stdin_has_ended(
         await let_go.wait()
         return result(message["id"], {})
 
-    far.answer = answer
+    far.plays(answer)
     async with bridge(far.url) as host:
         host.ask("subscriptions/listen", modern=True)
         id = host.ask("tools/call", modern=True, name="slow")
@@ -105,7 +105,7 @@ async def test_answers_of_strangers_on_the_way_become_errors(
 ) -> None:
     elsewhere = {"Location": f"http://127.0.0.1:1/{TOKEN}"} if status == 302 else {}
     page = {"text": "<h1>Log in</h1>", "content_type": "text/html", "headers": elsewhere}
-    far.answer = lambda request: _status(status, **page)
+    far.plays(lambda request: _status(status, **page))
     async with bridge(far.url) as host:
         error = await host.refused("initialize")
         assert told in error["message"]
@@ -118,7 +118,7 @@ async def test_an_error_of_the_gateways_gets_the_id_that_it_lacks(
 ) -> None:
     error = {"code": 42901, "message": "Slow down.", "data": {"retry_after_seconds": 3}}
     body = json.dumps({"jsonrpc": "2.0", "error": error})
-    far.answer = lambda request: _status(429, text=body, content_type="application/json")
+    far.plays(lambda request: _status(429, text=body, content_type="application/json"))
     async with bridge(far.url) as host:
         assert await host.answer(host.ask("initialize", id="first")) == {
             "jsonrpc": "2.0",
@@ -147,14 +147,14 @@ async def test_an_answer_that_never_came_is_not_taken_for_one_that_can_be_asked_
     bridge: Bridge, far: FarSide, modern: bool
 ) -> None:
     async def answer(request: web.Request) -> web.StreamResponse:
-        if far.received[-1].message.get("id") == 1:
+        if far.requests[-1].json.get("id") == 1:
             assert request.transport is not None
             request.transport.abort()
         response = await stream(request)
         await response.write(b'data: {"jsonrpc":"2.0",\n')
         return response
 
-    far.answer = answer
+    far.plays(answer)
     async with bridge(far.url) as host:
         for _ in range(2):
             error = await host.refused("tools/call", modern=modern, name="write")
@@ -170,7 +170,7 @@ async def test_lines_that_are_no_messages_are_answered_and_survived(
     async def answer(request: web.Request) -> web.StreamResponse:
         return result(1, {})
 
-    far.answer = answer
+    far.plays(answer)
     async with bridge(far.url) as host:
         for line, code in (("{", -32700), ("7", -32600)):
             host.say(line)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import zlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ class Received:
 
     method: str
     target: str
-    headers: dict[str, str]
+    headers: Mapping[str, str]
     body: bytes
 
     @property
@@ -56,15 +56,13 @@ class Provider:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Record a request and play the next reply."""
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        self.requests.append(
-            Received(request.method, request.raw_path, headers, await request.read())
-        )
+        received = Received(request.method, request.raw_path, request.headers, await request.read())
+        self.requests.append(received)
         chosen = self._replies.pop(0) if len(self._replies) > 1 else self._replies[0]
         return await chosen(request)
 
-    async def start(self) -> web.AppRunner:
-        """Listen on a free port; whoever started it cleans the runner up."""
+    async def start(self, path: str = "") -> web.AppRunner:
+        """Listen on a free port; `url` leads to `path`. Whoever started it cleans the runner up."""
         app = web.Application(client_max_size=8 * 1024 * 1024)
         app.router.add_route("*", "/{tail:.*}", self.handle)
         runner = web.AppRunner(
@@ -72,7 +70,7 @@ class Provider:
         )
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
-        self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        self.url = f"http://127.0.0.1:{runner.addresses[0][1]}{path}"
         return runner
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import time
 import tracemalloc
 from typing import Any
 
@@ -28,9 +27,7 @@ async def _error(
     server: Server, upstream: Provider, played: Reply, call: tuple[str, dict[str, Any]] = GET
 ) -> dict[str, Any]:
     upstream.plays(played)
-    started = time.monotonic()
     called = await server.call(*call)
-    assert time.monotonic() - started < 10
     assert len(upstream.requests) == 1
     return called.error
 
