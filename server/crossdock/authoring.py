@@ -112,6 +112,16 @@ class Tool(Struct, frozen=True, kw_only=True):
     view: tuple[str, ...] = ()
 
     @property
+    def hints(self) -> dict[str, bool]:
+        """What clients are told that the tool does: MCP's annotations."""
+        return {
+            "readOnlyHint": self.effect == "read",
+            "destructiveHint": self.effect == "destructive",
+            "idempotentHint": self.idempotent,
+            "openWorldHint": True,
+        }
+
+    @property
     def key(self) -> str:
         """`resource.method`, the name mappers are registered under."""
         return f"{self.resource}.{self.method}"

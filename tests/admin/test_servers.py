@@ -60,6 +60,8 @@ async def test_creating_answers_everything_and_the_url_works(
     assert well_formed("mcp", created["token"])
     assert created["url"] == f"{running.url}/mcp/{created['token']}"
     names = await running.speaker(f"/mcp/{created['token']}").names()
+    assert created["tools"] == len(names)
+    assert 300 < created["tokens"] < 2_000
     assert "create_a_acme_item" in names
     assert "update_a_acme_item_by_id" not in names
 
@@ -74,6 +76,17 @@ async def test_the_token_is_shown_once_and_kept_as_a_hash_only(running: Running)
         assert '"url"' not in text
     for file in (running.folder / "state").iterdir():
         assert created["token"].encode() not in file.read_bytes()
+
+
+@pytest.mark.requirement("server:create:answer")
+async def test_discovery_costs_less_than_the_tools_that_it_finds(running: Running) -> None:
+    costs = {}
+    for exposure in ("all", "discovery"):
+        body = {"name": "A", "config": {"tool_exposure": exposure}}
+        created = _known(running, (await running.request("POST", PATH, body)).json)
+        assert created["tools"] == 10
+        costs[exposure] = created["tokens"]
+    assert costs["discovery"] < costs["all"]
 
 
 @pytest.mark.requirement("server:create:answer")

@@ -36,7 +36,7 @@ from crossdock.authoring import Argument, Auth, Mapper, Tool, Where
 from crossdock.errors import AdapterError
 from crossdock.model import Withheld
 
-_VIEW_SHOWN = 12  # names of a view that a tool's text holds
+_VIEW_SHOWN = 8  # names of a view that a tool's text holds
 _PROSE = range(20, 1201)
 
 
@@ -421,7 +421,7 @@ def _paging_arguments(entry: Entry, method: Method) -> tuple[Argument, Argument]
             name="next_cursor",
             schema={
                 "type": "string",
-                "description": "next_cursor of the previous answer, passed back unchanged.",
+                "description": "Of the previous answer, unchanged.",
             },
         ),
     )
@@ -432,12 +432,12 @@ def _fields_argument(entry: Entry, method: Method) -> Argument:
         raise AdapterError(
             f"{entry.source}: `fields` is added to lists and single reads by itself; leave it out"
         )
-    about = "Dotted paths to show; id always"
+    about = "Dotted paths to show."
     if method.view:
         more = len(method.view) - _VIEW_SHOWN
         default = ", ".join(method.view[:_VIEW_SHOWN]) + (f" and {more} more" if more > 0 else "")
-        about += f', ["*"]: all. Default: {default}'
-    schema = {"type": "array", "items": {"type": "string", "minLength": 1}, "description": about}
+        about = f'Dotted paths to show, ["*"] for all. Default: {default}.'
+    schema = {"type": "array", "items": {"type": "string"}, "description": about}
     return Argument(key="fields", where="fields", name="fields", schema=schema)
 
 

@@ -16,7 +16,7 @@ import msgspec
 from crossdock.adapter.schema import compile_schema
 from crossdock.authoring import Effect, Endpoint, Outcome, Tool
 from crossdock.errors import InvalidArguments, UnknownTool
-from crossdock.model import Grant, Peer, Struct, ToolList, Tools
+from crossdock.model import Grant, Peer, Scope, Struct, ToolList, Tools
 
 _MOST_SCHEMAS = 5
 _MOST_FOUND = 25
@@ -124,6 +124,11 @@ _CHECKS = {
 }
 
 
+def offered(scope: Scope, listing: ToolList) -> ToolList:
+    """Return what clients are listed of a server's tools: all, or the three of discovery."""
+    return listing if scope.tool_exposure == "all" else _DOORS[_strongest(listing.tools)]
+
+
 class Discovery:
     """Implements `Tools` on the tools that are really there."""
 
@@ -133,9 +138,7 @@ class Discovery:
     def list(self, grant: Grant) -> ToolList:
         """Return all tools, or the three of the discovery mode."""
         listing = self._tools.list(grant)
-        if grant.scope.tool_exposure == "all":
-            return listing
-        return _DOORS[_strongest(listing.tools)]
+        return offered(grant.scope, listing)
 
     async def call(
         self, grant: Grant, name: str, arguments: msgspec.Raw | None, client: Peer

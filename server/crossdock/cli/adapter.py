@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     from crossdock.config import Settings
     from crossdock.model import Scope
     from crossdock.plugins import Plugins
-
-_CLIENT_PREFIX = len("mcp____") + 12  # what a client puts before a name, with a short server name
 
 
 def _load(config: Any) -> tuple[Settings, Plugins]:
@@ -65,6 +62,7 @@ def check(*adapters: str, config: Config = None, json: Json = False) -> int:
 def _report(adapter: Adapter) -> dict[str, Any]:
     from crossdock.adapter.hosts import unfit
     from crossdock.adapter.schema import compile_schema
+    from crossdock.client.setups import LONGEST_NAME
     from crossdock.errors import AdapterError
 
     toolset = adapter.toolset(adapter.defaults())
@@ -76,7 +74,7 @@ def _report(adapter: Adapter) -> dict[str, Any]:
         except AdapterError as error:
             errors.append(str(error))
         warnings += [f"{name}: {why}" for why in unfit(binding.tool.input_schema)]
-        if len(name) + _CLIENT_PREFIX > 64:
+        if len(f"mcp____{name}") + LONGEST_NAME > 64:
             warnings.append(
                 f"{name} has {len(name)} characters: some clients put mcp__<server>__ before it "
                 "and refuse more than 64; keep server names short"
@@ -132,14 +130,16 @@ def tools(
         str, Parameter(help="Comma-separated, as in a server's config. Absent or `all`: all.")
     ] = "",
     tags: Annotated[str, Parameter(help="Comma-separated. Absent or `all`: all.")] = "",
+    max: Annotated[int | None, Parameter(help="Fail above so many tokens in all.")] = None,
     config: Config = None,
     json: Json = False,
 ) -> int:
     """Show the tools of an account (of config.toml) or an adapter, and what they cost a model.
 
-    Example: `crossdock tools malomo --methods read --tags orders`
+    Example: `crossdock tools malomo --methods read --tags orders --max 2000`
     """
     from crossdock.calls.catalog import method_words, permits, tags_of
+    from crossdock.calls.sizes import tokens_of
     from crossdock.errors import CrossdockError
     from crossdock.model import Scope
 
@@ -160,11 +160,22 @@ def tools(
     costs = {tool.name: tokens_of(tool) for tool in shown}
     if json:
         print_json([{**_summary(tool), "tokens": costs[tool.name]} for tool in shown])
-        return 0
+        return _over(sum(costs.values()), max)
     rows = [(t.name, t.effect, ", ".join(t.tags), costs[t.name]) for t in shown]
     print_table(("tool", "effect", "tags", "tokens"), rows)
     print(f"{len(shown)} tools, about {sum(costs.values()):,} tokens in a model's context")
-    return 0
+    return _over(sum(costs.values()), max)
+
+
+def _over(tokens: int, most: int | None) -> int:
+    if most is None or tokens <= most:
+        return 0
+    from crossdock.errors import CrossdockError
+
+    raise CrossdockError(
+        f"the tools take about {tokens:,} tokens, which is above --max {most:,}; shorten their "
+        "texts, or let out fewer by --methods and --tags"
+    )
 
 
 def _filter(field: str, text: str, known: Collection[str]) -> tuple[str, ...] | None:
@@ -193,12 +204,3 @@ def _summary(tool: Tool) -> dict[str, Any]:
         "inputSchema": tool.input_schema,
         "source": tool.source,
     }
-
-
-_PIECES = re.compile(r"[A-Za-z]{1,6}|\d{1,3}|\s*[^\sA-Za-z\d]{1,3}|\s+")
-
-
-def tokens_of(tool: Tool) -> int:
-    """Estimate a tool's size in tokens of today's models (within a tenth of o200k for JSON)."""
-    text = msgspec.json.encode([tool.name, tool.description, tool.input_schema]).decode()
-    return round(len(_PIECES.findall(text)) * 0.72)

@@ -150,7 +150,7 @@ _CURL = """curl -s '{url}' -H 'Content-Type: application/json' \\
 
 
 def _page(ready: dict[str, Any]) -> str:
-    from crossdock.client.setups import Target, setup
+    from crossdock.client.setups import Target, setup, slug
 
     lines = ["crossdock is up. Nothing here is real, and nothing is kept after Ctrl-C.", ""]
     for server in ready["servers"]:
@@ -160,7 +160,7 @@ def _page(ready: dict[str, Any]) -> str:
     if ready["servers"]:
         first = ready["servers"][0]
         for client in ("claude-code", "claude-desktop", "cursor"):
-            made = setup(client, Target(url=first["url"], name=first["integration"]))
+            made = setup(client, Target(url=first["url"], name=slug(first["integration"])))
             for snippet in made.snippets[-1:]:
                 lines += [f"{made.title}, {snippet.where}:", *_indented(snippet.text), ""]
         seen = "Any shell (others on this machine can read the URL while the command runs):"

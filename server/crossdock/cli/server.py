@@ -277,13 +277,12 @@ def _scope(
 def _print_issued(gateway: Gateway, issued: Issued, *, as_json: bool) -> None:
     from crossdock.control import issued_server
 
-    shown = issued_server(
-        gateway.control.servers.show(issued.server), issued.token, origin(gateway)
-    )
+    shown = issued_server(gateway.control.servers.show(issued.server), issued, origin(gateway))
     if as_json:
         print_json(shown)
     else:
         print(f"{shown.id}  {shown.name}\n{shown.url}")
+        print(f"{shown.tools} tools, about {shown.tokens:,} tokens in a model's context.")
         print("Keep this URL like a password; it is not shown again.")
 
 

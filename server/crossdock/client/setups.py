@@ -16,6 +16,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from crossdock.model import Struct
 
+LONGEST_NAME = 10  # of a server in a client's settings: 64 less mcp____ less the longest tool's
 TOKEN_PLACE = "YOUR_API_TOKEN"
 _VARIABLE = "CROSSDOCK_API_TOKEN"
 _URL_VARIABLE = "CROSSDOCK_URL"
@@ -57,9 +58,10 @@ class Target(Struct, frozen=True, kw_only=True):
 
 
 def slug(name: str) -> str:
-    """Return a name as settings files can hold it."""
+    """Return a name as settings files can hold it, so short that the names of tools stay within
+    what hosts accept when they put `mcp__<server>__` before them."""
     words = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-    return words[:40].rstrip("-") or "crossdock"
+    return words[:LONGEST_NAME].rstrip("-") or "crossdock"
 
 
 def is_local(url: str) -> bool:

@@ -25,8 +25,8 @@ from crossdock.control.requests import (
     field_error,
     invalid,
 )
-from crossdock.control.responses import issued_server, shown_server
-from crossdock.control.servers import Issued, ServerControl
+from crossdock.control.responses import Issued, issued_server, shown_server
+from crossdock.control.servers import ServerControl
 from crossdock.control.tokens import TokenControl
 from crossdock.errors import Rejected
 from crossdock.model import Account

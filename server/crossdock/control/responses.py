@@ -114,10 +114,25 @@ class ShownServer(Struct, frozen=True, kw_only=True):
 
 
 class IssuedServer(ShownServer, frozen=True, kw_only=True):
-    """An MCP server at the only moment at which its URL is known."""
+    """An MCP server at the only moment at which its URL is known: how many tools it has, and how
+    many tokens their list takes in a model's context."""
 
     token: str
     url: str
+    tools: int
+    tokens: int
+
+
+class Issued(Struct, frozen=True, kw_only=True):
+    """A server with its token: the only moment at which the token is known.
+
+    `tools` can be called, and what is listed of them takes `tokens` in a model's context.
+    """
+
+    server: StoredServer
+    token: str
+    tools: int
+    tokens: int
 
 
 class ShownToken(Struct, frozen=True, kw_only=True):
@@ -177,10 +192,16 @@ def shown_server(server: StoredServer, pending: tuple[str, ...] = ()) -> ShownSe
     )
 
 
-def issued_server(shown: ShownServer, token: str, origin: str) -> IssuedServer:
+def issued_server(shown: ShownServer, issued: Issued, origin: str) -> IssuedServer:
     """Return a server with its URL."""
     fields = {name: getattr(shown, name) for name in shown.__struct_fields__}
-    return IssuedServer(**fields, token=token, url=f"{origin}/mcp/{token}")
+    return IssuedServer(
+        **fields,
+        token=issued.token,
+        url=f"{origin}/mcp/{issued.token}",
+        tools=issued.tools,
+        tokens=issued.tokens,
+    )
 
 
 def shown_token(token: ApiToken) -> ShownToken:

@@ -12,6 +12,8 @@ from crossdock.access.gate import Caller
 from crossdock.access.sync import Sync
 from crossdock.access.tokens import hash_token, mint
 from crossdock.calls.catalog import Catalog
+from crossdock.calls.discovery import offered
+from crossdock.calls.sizes import tokens_of
 from crossdock.control.accounts import AccountControl
 from crossdock.control.audited import Audited
 from crossdock.control.requests import (
@@ -25,17 +27,10 @@ from crossdock.control.requests import (
     invalid,
     missing,
 )
-from crossdock.control.responses import ShownServer, shown_server
+from crossdock.control.responses import Issued, ShownServer, shown_server
 from crossdock.errors import InvalidArguments, Rejected
-from crossdock.model import Account, Scope, Struct
+from crossdock.model import Account, Scope, ToolList
 from crossdock.store import BadCursor, ServerRows, StoredServer, UnknownAccount, random_id
-
-
-class Issued(Struct, frozen=True, kw_only=True):
-    """A server with its token: the only moment at which the token is known."""
-
-    server: StoredServer
-    token: str
 
 
 class ServerControl:
@@ -94,7 +89,7 @@ class ServerControl:
                 )
             except UnknownAccount:
                 raise missing("integrated account", account_id) from None
-        return Issued(server=server, token=token)
+        return self._issued(server, token)
 
     async def page(
         self, account_id: str | None, limit: int, cursor: str | None
@@ -144,7 +139,15 @@ class ServerControl:
             rotated = await self._written(
                 server.id, lambda: self._rows.rotate(server.id, hashed, overlap=overlap)
             )
-        return Issued(server=rotated, token=token)
+        return self._issued(rotated, token)
+
+    def _issued(self, server: StoredServer, token: str) -> Issued:
+        account = self._accounts.find(server.account_id)
+        listing = ToolList(tools=(), rendered={})
+        if account is not None:
+            listing = self._catalog.listing(server.grant())
+        tokens = sum(map(tokens_of, offered(server.scope, listing).tools))
+        return Issued(server=server, token=token, tools=len(listing.tools), tokens=tokens)
 
     async def revoke(self, server: StoredServer, actor: Caller) -> None:
         """Delete a server; its URL stops working with the next request."""

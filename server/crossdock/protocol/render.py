@@ -170,12 +170,7 @@ def _tool(tool: Tool, revision: Revision) -> dict[str, Any]:
     shown["inputSchema"] = tool.input_schema
     if revision.annotations:
         # Where a tool has a title of its own, a second one would only cost tokens.
-        shown["annotations"] = ({} if revision.titles else {"title": tool.title}) | {
-            "readOnlyHint": tool.effect == "read",
-            "destructiveHint": tool.effect == "destructive",
-            "idempotentHint": tool.idempotent,
-            "openWorldHint": True,
-        }
+        shown["annotations"] = ({} if revision.titles else {"title": tool.title}) | tool.hints
     return shown
 
 

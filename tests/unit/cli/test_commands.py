@@ -292,6 +292,24 @@ def test_tools_shows_effect_tags_and_size(run: Run, config: Path) -> None:
     assert all(tool["tokens"] > 10 for tool in listed)
 
 
+def test_tools_fails_above_the_tokens_that_are_allowed(run: Run, config: Path) -> None:
+    listed = json.loads(run("tools", "acme", "--config", config, "--json").out)
+    cost = sum(tool["tokens"] for tool in listed)
+    assert run("tools", "acme", "--config", config, "--max", str(cost)).code == 0
+    over = run("tools", "acme", "--config", config, "--max", str(cost - 1))
+    assert over.code == 1
+    assert over.out.count("\n") > 10
+    assert f"above --max {cost - 1:,}" in over.err
+
+
+def test_what_a_tool_costs_counts_all_that_a_client_gets(run: Run, config: Path) -> None:
+    (tool,) = json.loads(
+        run("tools", "acme", "--config", config, "--methods", "count", "--json").out
+    )
+    bare = len(tool["description"]) + len(tool["name"])
+    assert tool["tokens"] > bare / 4 + 30  # the title, the schema and the four hints
+
+
 @pytest.mark.parametrize("subject", ["acme", "shop"])
 @pytest.mark.parametrize(
     ("words", "said"),

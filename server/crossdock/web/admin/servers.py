@@ -70,7 +70,7 @@ async def _server(asked: AdminRequest) -> StoredServer:
 
 
 def _issued(asked: AdminRequest, issued: Issued) -> IssuedServer:
-    return issued_server(asked.control.servers.show(issued.server), issued.token, asked.origin)
+    return issued_server(asked.control.servers.show(issued.server), issued, asked.origin)
 
 
 ROUTES = (
