@@ -188,6 +188,14 @@ class Conflict(ToolFailure):
         return self._details
 
 
+def words_of(error: BaseException) -> str:
+    """Return what a stranger's exception says; even that may fail."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except BaseException:
+        return type(error).__name__
+
+
 def in_doubt(words: object, remedy: str = "") -> str:
     """Return words about a write that may have been carried out; `remedy` is a sentence."""
     advice = f". {remedy}" if remedy else ": read the record before you try again."

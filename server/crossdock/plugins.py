@@ -11,8 +11,11 @@ import importlib.util
 import os
 import stat
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -23,12 +26,13 @@ from crossdock import hookspecs
 from crossdock.adapter.load import Adapter
 from crossdock.authoring import CallEvent
 from crossdock.config import PluginSettings, Settings
-from crossdock.errors import ConfigError, CrossdockError, PluginError
+from crossdock.errors import ConfigError, CrossdockError, InvalidArguments, PluginError, words_of
 from crossdock.log import logger
 from crossdock.model import Struct
 from crossdock.secrets import BuiltinSecrets
 
 GROUP = "crossdock"
+_SLOW_SECONDS = 5.0
 log = logger(__name__)
 
 
@@ -67,7 +71,9 @@ class Plugins:
             if not self._wanted(name):
                 continue
             try:
-                self._register(load(), name, source, version)
+                with _told_when_slow(name, source):
+                    plugin = load()
+                self._register(plugin, name, source, version)
             except BaseException as error:  # a plugin may even call sys.exit at import
                 self._broken(name, source, version, error)
         self._gather()
@@ -92,7 +98,7 @@ class Plugins:
             entry = path / "__init__.py" if path.is_dir() else path
             if entry.suffix == ".py" and entry.is_file():
                 name = path.stem
-                yield name, str(path), "", lambda n=name, e=entry: _import(n, e)  # type: ignore[misc]
+                yield name, str(path), "", partial(_load_from, path, entry)
 
     def _register(self, plugin: object, name: str, source: str, version: str) -> None:
         if self._manager.has_plugin(name):
@@ -112,7 +118,8 @@ class Plugins:
         for impl in self._manager.hook.crossdock_adapters.get_hookimpls():
             record = self._records[impl.plugin_name]
             try:
-                found = _listed(impl.function())
+                with _told_when_slow(record.name, record.source):
+                    found = _listed(impl.function())
                 wrong = [one for one in found if not isinstance(one, Adapter)]
                 if wrong:
                     raise PluginError(
@@ -140,13 +147,22 @@ class Plugins:
             self._review(adapter)
 
     def _review(self, adapter: Adapter) -> None:
-        toolset = adapter.toolset(adapter.defaults())
+        try:
+            toolset = adapter.toolset(adapter.defaults())
+        except InvalidArguments:  # it needs settings, which only an account has
+            return
         for one in toolset.withheld:
             log.info("tool.withheld", tool=one.name, source=one.source, reason=one.reason)
         for problem in toolset.problems:
             log.error("adapter.broken", adapter=adapter.name, error=problem)
+            self._blame(adapter.name, problem)
             if self._settings.strict:
                 raise PluginError(problem)
+
+    def _blame(self, adapter: str, problem: str) -> None:
+        for name, record in self._records.items():
+            if adapter in record.adapters and not record.error:
+                self._records[name] = msgspec.structs.replace(record, error=problem)
 
     def _clash(self, adapter: str, first: str, second: str) -> None:
         error = PluginError(f"adapter {adapter!r} comes from both {first} and {second}")
@@ -156,7 +172,7 @@ class Plugins:
 
     def _broken(self, name: str, source: str, version: str, error: BaseException) -> None:
         told = isinstance(error, CrossdockError)
-        text = str(error) if told else f"{type(error).__name__}: {error}{_place(error)}"
+        text = _words(error)
         known = self._records.get(name)
         key = name if known is None or known.source == source else f"{name} ({source})"
         self._records[key] = PluginRecord(name=name, source=source, version=version, error=text)
@@ -171,11 +187,30 @@ class Plugins:
         return tuple(self._records.values())
 
     def resolve_secret(self, scheme: str, reference: str) -> str | None:
-        """Ask the plugins for a secret; blocking. None: no plugin knows the scheme."""
-        found: str | None = self._manager.hook.crossdock_resolve_secret(
-            scheme=scheme, reference=reference
-        )
-        return found
+        """Ask the plugins for a secret; blocking. None: no plugin knows the scheme.
+
+        Raises ConfigError in a plugin's own words, PluginError for one that fails.
+        """
+        for impl in reversed(self._manager.hook.crossdock_resolve_secret.get_hookimpls()):
+            given = {"scheme": scheme, "reference": reference}
+            try:
+                found = impl.function(*(given[name] for name in impl.argnames))
+                if found is not None and not isinstance(found, str):
+                    raise PluginError(f"it gave {type(found).__name__} where a string belongs")
+            except ConfigError:
+                raise
+            except BaseException as error:  # it may even call sys.exit
+                text = f"crossdock_resolve_secret failed for {scheme!r}: {_words(error)}"
+                self._note_failure(impl.plugin_name, text)
+                raise PluginError(f"plugin {impl.plugin_name}: {text}") from error
+            if found is not None:
+                return found
+        return None
+
+    def _note_failure(self, name: str, text: str) -> None:
+        """Show a fault of a plugin that goes on being used."""
+        self._records[name] = msgspec.structs.replace(self._records[name], error=text)
+        log.error("plugin.hook_failed", plugin=name, error=text)
 
     def call_finished(self, event: CallEvent) -> None:
         """Tell every observer; one that raises is logged and ignored."""
@@ -194,11 +229,22 @@ def _listed(given: object) -> list[object]:
     return list(given)
 
 
+def _words(error: BaseException) -> str:
+    if isinstance(error, CrossdockError):
+        return str(error)
+    return f"{words_of(error)}{_place(error)}"
+
+
 def _place(error: BaseException) -> str:
     """Return where it was raised, so that a sentence will do and the traceback is for debugging."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if not frame.filename.startswith("<frozen ")]
     return f" ({Path(own[-1].filename).name}:{own[-1].lineno})" if own else ""
+
+
+def _load_from(path: Path, entry: Path) -> ModuleType:
+    _refuse_writable_within(path)
+    return _import(path.stem, entry)
 
 
 def _import(name: str, entry: Path) -> ModuleType:
@@ -219,12 +265,42 @@ def _import(name: str, entry: Path) -> ModuleType:
     return module
 
 
+@contextmanager
+def _told_when_slow(name: str, source: str) -> Iterator[None]:
+    """Say which plugin holds up the start, also when it never ends."""
+    timer = threading.Timer(
+        _SLOW_SECONDS,
+        lambda: log.warning("plugin.slow", plugin=name, source=source, seconds=_SLOW_SECONDS),
+    )
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
 def _refuse_writable(folder: Path) -> None:
-    if os.name == "posix" and folder.stat().st_mode & stat.S_IWOTH:
+    if _open_to_all(folder):
         raise ConfigError(
             f"{folder} may be written by everyone, and its code runs with the gateway's rights; "
             f"run `chmod o-w {folder}`"
         )
+
+
+def _refuse_writable_within(path: Path) -> None:
+    """Refuse a plugin of which others could write a part, however deep."""
+    parts = [path, *path.rglob("*")] if path.is_dir() else [path]
+    for part in parts:
+        if part.exists() and _open_to_all(part):
+            raise PluginError(
+                f"{part} may be written by everyone, and its code runs with the gateway's rights; "
+                f"run `chmod -R o-w {path}`"
+            )
+
+
+def _open_to_all(path: Path) -> bool:
+    return os.name == "posix" and bool(path.stat().st_mode & stat.S_IWOTH)
 
 
 def load_plugins(settings: Settings) -> Plugins:

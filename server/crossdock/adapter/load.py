@@ -33,7 +33,7 @@ from crossdock.adapter.rest import rest
 from crossdock.adapter.samples import sample_call
 from crossdock.adapter.schema import compile_schema, input_schema, mirrored
 from crossdock.authoring import Argument, Auth, Mapper, Tool, Where
-from crossdock.errors import AdapterError
+from crossdock.errors import AdapterError, InvalidArguments, words_of
 from crossdock.model import Withheld
 
 _VIEW_SHOWN = 8  # names of a view that a tool's text holds
@@ -174,8 +174,26 @@ class Adapter:
         return True
 
     def toolset(self, settings: Mapping[str, Any]) -> Toolset:
-        """Return the tools of an account with these settings."""
+        """Return the tools of an account with these settings. Raises InvalidArguments only.
+
+        Where `expand` fails the others are returned, and `problems` says why.
+        """
+        try:
+            return self._expanded(settings)
+        except InvalidArguments:
+            raise
+        except BaseException as error:  # an adapter's own code may raise anything
+            problem = f"{self.name}: expand failed: {words_of(error)}"
+            return msgspec.structs.replace(self._of(()), problems=(problem,))
+
+    def _expanded(self, settings: Mapping[str, Any]) -> Toolset:
         expansions = tuple(self._expand(settings)) if self._expand else ()
+        for expansion in expansions:
+            if not isinstance(expansion, Expansion):
+                raise AdapterError(f"it gave {type(expansion).__name__}; yield Expansion")
+        return self._of(expansions)
+
+    def _of(self, expansions: tuple[Expansion, ...]) -> Toolset:
         key = tuple(
             (expansion.page, msgspec.json.encode(expansion.resources)) for expansion in expansions
         )
@@ -299,6 +317,7 @@ class Adapter:
         mapper = mappers.get(tool.key, rest)
         if mapper is rest:
             _refuse_optional_path(entry)
+            _refuse_unread(entry, tool.key)
         return Binding(tool, entry.aliases, mapper, schema)
 
     def _tool(self, entry: Entry, method: Method) -> tuple[Tool, dict[str, Any]]:
@@ -377,6 +396,16 @@ def _refuse_optional_path(entry: Entry) -> None:
             raise AdapterError(
                 f"{entry.source}: [path.{argument.key}] may be optional only where a mapper "
                 "finds its value"
+            )
+
+
+def _refuse_unread(entry: Entry, key: str) -> None:
+    """What a mapper is told may be what holds it back from destroying something."""
+    for argument in entry.arguments:
+        if argument.where == "mapper":
+            raise AdapterError(
+                f"{entry.source}: [mapper.{argument.key}] is read by no one; register a mapper "
+                f"for {key!r} with load_adapter(mappers=…), or place it in query or body"
             )
 
 

@@ -13,7 +13,7 @@ from crossdock.calls.credentials import tokens_of
 from crossdock.calls.echoes import secret_values
 from crossdock.calls.upstream import Network
 from crossdock.config import AccountSettings
-from crossdock.errors import ConfigError, InvalidArguments, Refused
+from crossdock.errors import ConfigError, InvalidArguments, PluginError, Refused
 from crossdock.log import logger
 from crossdock.model import Account, Secret
 from crossdock.redaction import redactor
@@ -80,8 +80,9 @@ class OpenAccounts:
         """Open the accounts of config.toml; `resolve(reference, key)` blocks.
 
         Raises ConfigError for a wrong account. One whose adapter is not loaded is set aside:
-        a broken plugin must not stop the others. So is, where `lenient`, one whose secrets are
-        not at hand: a command that needs none of them must not ask for them.
+        a broken plugin must not stop the others. So is one whose secrets a plugin fails to find,
+        and where `lenient` one whose secrets are not at hand: a command that needs none of them
+        must not ask for them.
         """
         self.configured = configured
         for account_id, given in configured.items():
@@ -100,6 +101,10 @@ class OpenAccounts:
                     field: resolve(reference, f"{place}.credentials.{field}")
                     for field, reference in given.credentials.items()
                 }
+            except PluginError as error:
+                self.set_aside(account_id, str(error).rstrip("."))
+                log.error("account.unusable", account=account_id, error=str(error))
+                continue
             except ConfigError as error:
                 if not lenient:
                     raise

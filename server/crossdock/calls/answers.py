@@ -13,7 +13,7 @@ import msgspec
 
 from crossdock.adapter.bodies import malformed
 from crossdock.adapter.fields import Fields, largest, shortened
-from crossdock.authoring import Call, Outcome, Page, Tool
+from crossdock.authoring import Call, Outcome, Page, RateLimit, Tool
 from crossdock.errors import BadToolOutput
 
 BYTES_PER_TOKEN = 4  # of compact JSON with ids and dates, roughly
@@ -41,7 +41,8 @@ def resumed(call: Call) -> Call:
 def finished(call: Call, outcome: Outcome, tokens: int, cursor_of: CursorOf) -> Outcome:
     """Return the finished outcome: `data` is compact JSON. Raises BadToolOutput."""
     tool = call.tool
-    notes = outcome.notes
+    _check_beside(outcome, tool)
+    notes = tuple(outcome.notes)
     room = tokens * BYTES_PER_TOKEN
     if tool.lists:
         payload, more = _list(call, outcome, room - _ENVELOPE, cursor_of)
@@ -54,8 +55,6 @@ def finished(call: Call, outcome: Outcome, tokens: int, cursor_of: CursorOf) -> 
         fields = Fields(call.fields, tool.paging.id)
         payload = _compact(fields.cut(json_of(outcome.data, tool)))
         notes += (*fields.unseen(), *_too_much(payload, room, tool))
-    if outcome.content:
-        _check_content(outcome.content, tool)
     return msgspec.structs.replace(outcome, data=payload, notes=notes)
 
 
@@ -173,11 +172,22 @@ def json_of(data: Any, tool: Tool) -> bytes:
         raise broken(tool, f"its data is not JSON: {error}") from None
 
 
-def _check_content(blocks: tuple[Mapping[str, Any], ...], tool: Tool) -> None:
-    for block in blocks:
-        if not isinstance(block, Mapping) or block.get("type") not in _BLOCKS:
+def _check_beside(outcome: Outcome, tool: Tool) -> None:
+    """Refuse what stands beside the data and is not of its type: nobody else would notice it."""
+    if not _all_of(outcome.notes, str):
+        raise broken(tool, "notes are a tuple of sentences")
+    if not isinstance(outcome.rate, RateLimit):
+        raise broken(tool, "rate is the RateLimit of a reply")
+    if not _all_of(outcome.content, Mapping):
+        raise broken(tool, "content is a tuple of blocks")
+    for block in outcome.content:
+        if block.get("type") not in _BLOCKS:
             raise broken(tool, f"a content block has one of the types {', '.join(_BLOCKS)}")
         json_of(block, tool)
+
+
+def _all_of(given: object, kind: type) -> bool:
+    return isinstance(given, tuple | list) and all(isinstance(one, kind) for one in given)
 
 
 def _compact(payload: bytes) -> bytes:

@@ -23,7 +23,9 @@ from crossdock.calls.context import CallContext
 from crossdock.calls.cursors import Cursors
 from crossdock.config import LimitSettings
 from crossdock.errors import (
+    BadToolOutput,
     Busy,
+    Conflict,
     CrossdockError,
     ToolFailure,
     UnknownTool,
@@ -169,7 +171,10 @@ class Calls:
             if tool.confirm is not None and grant.scope.confirm == "destructive":
                 await confirmed(bound.binding, call, client)
             mapped = await self._mapped(bound, resumed(call), context)
-            answer = connection.hiding(self._answer(grant, call, mapped))
+            try:
+                answer = connection.hiding(self._answer(grant, call, mapped))
+            except ToolFailure as failure:
+                raise _honest(failure, tool, measured) from None
             outcome = "ok"
             return answer
         except CrossdockError as error:
@@ -178,6 +183,11 @@ class Calls:
         except asyncio.CancelledError:
             outcome = "cancelled"
             raise
+        except BaseException as error:  # a plugin may raise anything
+            log.error("mapper.failed", tool=tool.name, adapter=tool.adapter, exc_info=error)
+            failed = _unforeseen(tool, measured)
+            outcome = failed.kind
+            raise failed from error
         finally:
             self._finish(grant, bound, client.request_id, outcome, measured)
 
@@ -193,20 +203,17 @@ class Calls:
                 outcome = await bound.binding.mapper(call, context)
         except TimeoutError:
             raise _too_late(tool, context, limit) from None
-        except UpstreamFailure as failure:
-            raise _honest(failure, tool, context) from None
-        except CrossdockError:
-            raise
+        except (UpstreamFailure, BadToolOutput) as failure:
+            raise _honest(failure, tool, context.measured) from None
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
-            raise broken(tool, "it cancelled itself") from None
-        except (Exception, SystemExit, KeyboardInterrupt) as error:  # a plugin may raise anything
-            log.error("mapper.failed", tool=tool.name, adapter=tool.adapter, exc_info=error)
-            raise CrossdockError("internal error") from error
+            why = broken(tool, "it cancelled itself")
+            raise _honest(why, tool, context.measured) from None
         if not isinstance(outcome, Outcome):
-            raise broken(tool, f"it returned {type(outcome).__name__}, not an Outcome")
+            why = broken(tool, f"it returned {type(outcome).__name__}, not an Outcome")
+            raise _honest(why, tool, context.measured)
         return outcome
 
     def _answer(self, grant: Grant, call: Call, outcome: Outcome) -> Outcome:
@@ -261,12 +268,24 @@ def _too_late(tool: Tool, context: CallContext, limit: float) -> ToolFailure:
     )
 
 
-def _honest(failure: UpstreamFailure, tool: Tool, context: CallContext) -> ToolFailure:
-    """Say of a write that failed without a clear no that it may have been carried out."""
-    if tool.effect == "read" or not context.measured.wrote or failure.rejected:
+def _honest(failure: ToolFailure, tool: Tool, measured: Measured) -> ToolFailure:
+    """Say of a call that failed after a write was sent that it may have been carried out."""
+    if tool.effect == "read" or not measured.wrote or isinstance(failure, Conflict):
         return failure
-    if failure.status is None:
+    if not isinstance(failure, UpstreamFailure):
+        return WriteOutcomeUnknown(in_doubt(failure), cause=failure.kind)
+    if failure.rejected and not measured.accepted:
+        return failure
+    if failure.status is None or measured.accepted:
         return WriteOutcomeUnknown.after(failure)
     return UpstreamFailure(
         failure.kind, in_doubt(failure), status=failure.status, rate=failure.rate
     )
+
+
+def _unforeseen(tool: Tool, measured: Measured) -> ToolFailure:
+    """Return what to say of a fault in a plugin, or in us, whose details are in the log."""
+    words = f"The adapter's code of {tool.name} failed."
+    if tool.effect != "read" and measured.wrote:
+        return WriteOutcomeUnknown(in_doubt(words), cause="internal")
+    return ToolFailure(f"{words} Nothing was written; the gateway's log says more.")

@@ -25,9 +25,12 @@ _UPWARDS = re.compile(r"/(?:\.|%2e){1,2}(?:/|$)", re.IGNORECASE)
 
 
 class Measured:
-    """Counts the requests of one call, from its start."""
+    """Counts the requests of one call, from its start.
 
-    __slots__ = ("requests", "seconds", "started", "status", "wrote")
+    `wrote` says that a write was sent, `accepted` that the provider said yes to one.
+    """
+
+    __slots__ = ("accepted", "requests", "seconds", "started", "status", "wrote")
 
     def __init__(self) -> None:
         self.started = time.monotonic()
@@ -35,6 +38,7 @@ class Measured:
         self.seconds = 0.0
         self.status: int | None = None
         self.wrote = False
+        self.accepted = False
 
 
 class Connections:
@@ -138,6 +142,7 @@ class Connection:
                 status=reply.status,
                 rate=reply.rate,
             )
+        measured.accepted |= request.verb != "GET"
         return reply
 
     def _url(self, request: UpstreamRequest, signature: Signature) -> URL:
