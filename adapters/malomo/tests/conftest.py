@@ -14,9 +14,10 @@ from aiohttp.test_utils import TestServer
 from yarl import URL
 
 import crossdock_malomo
-from crossdock.adapter import Outcome
+from crossdock.adapter import Call, Outcome
 from crossdock.adapter.arguments import split
 from crossdock.authoring import Page
+from crossdock.calls.answers import finished
 from crossdock.calls.connection import Connections, Measured
 from crossdock.calls.context import CallContext
 from crossdock.calls.upstream import Upstream, UpstreamLimits
@@ -27,6 +28,7 @@ from crossdock_malomo.sandbox.seed import seeded
 from crossdock_malomo.sandbox.shop import Shop
 from crossdock_malomo.sandbox.switches import Switches
 
+ANSWER_TOKENS = 6000
 NOW = datetime(2026, 11, 19, 15, 30, tzinfo=UTC)  # a Thursday
 
 
@@ -113,13 +115,25 @@ class Tools:
 
     async def call(self, name: str, page: Page | None = None, /, **arguments: Any) -> Outcome:
         """Call a tool as an agent would; `page` goes on where another answer ended."""
+        _, outcome = await self._run(name, page, arguments)
+        return outcome
+
+    async def answer(self, name: str, /, **arguments: Any) -> Outcome:
+        """Call a tool and return its answer as it is sent: `data` is JSON within the budget."""
+        call, outcome = await self._run(name, None, arguments)
+        return finished(call, outcome, ANSWER_TOKENS, lambda page: "c" * 80)
+
+    async def _run(
+        self, name: str, page: Page | None, arguments: dict[str, Any]
+    ) -> tuple[Call, Outcome]:
         binding = self.adapter.toolset(self.adapter.defaults()).bindings[name]
         if page is not None:
             arguments["next_cursor"] = "sealed"
         raw = msgspec.Raw(msgspec.json.encode(arguments))
         call = split(binding, raw, lambda cursor, filters: page or Page())
         client: Any = Silent()
-        return await binding.mapper(call, CallContext(self.connection, Measured(), client))
+        context = CallContext(self.connection, Measured(), client)
+        return call, await binding.mapper(call, context)
 
 
 @pytest.fixture
