@@ -271,6 +271,8 @@ security:approval:once  A human's approval lets one call through: at the same mo
     restart, and after any number of others.
 security:approval:shown  What is destroyed stands first and whole in the question, or the call is
     refused; no value can hide it or pass for words of the gateway.
+security:slots:asking  A call that waits for a human holds no slot, and how many may wait is bounded.
+security:slots:fair  No account takes the slots or the connections of another.
 security:hostile:answered  Every malformed thing gets one defined answer, never a 5xx, and the next
     good request is served.
 

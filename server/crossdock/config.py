@@ -82,7 +82,10 @@ class LimitSettings(Section, frozen=True, kw_only=True):
     upstream_answer_bytes: Count = 8 * 1024 * 1024
     upstream_connections: Count = 64
     calls_per_server: Count = 64
+    calls_per_account: Count = 128
     calls_in_all: Count = 512
+    questions_per_server: Count = 32
+    questions_in_all: Count = 256
     keepalive_seconds: Seconds = 75.0
     shutdown_seconds: Seconds = 25.0
     audit_days: Count = 90

@@ -106,6 +106,10 @@ class Gateway:
                 "crossdock_mcp_servers": ("Live MCP servers.", lambda: self.gate.live_servers),
                 "crossdock_accounts": ("Usable accounts.", lambda: len(self.accounts.all())),
                 "crossdock_calls_running": ("Calls under way.", lambda: self.calls.running),
+                "crossdock_calls_asking": (
+                    "Calls that wait for a human.",
+                    lambda: self.calls.asking,
+                ),
                 "crossdock_audit_dropped_total": (
                     "Audit lines that no store can hold; the process's log has them.",
                     lambda: self.audit.unwritable,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Annotated, Any, Literal, Protocol
 
@@ -150,6 +151,9 @@ class ToolList(Struct, frozen=True, kw_only=True):
     rendered: dict[str, bytes]
 
 
+Lent = Callable[[], AbstractContextManager[None]]
+
+
 class Peer(Protocol):
     """The caller's side of one call, as far as a tool may use it."""
 
@@ -172,10 +176,11 @@ class Peer(Protocol):
         """Whether the client takes requests of this method."""
 
     async def ask(
-        self, questions: tuple[Question, ...], *, unasked: bool = False
+        self, questions: tuple[Question, ...], *, lent: Lent, unasked: bool = False
     ) -> Mapping[str, Any]:
-        """Return the client's results by key. Raises CannotAsk or InputRequired.
+        """Return the client's results by key. Raises CannotAsk, InputRequired or what `lent` does.
 
+        `lent` is entered while an answer is waited for: what the call holds is others' meanwhile.
         `unasked` takes answers that came before the question was put, too.
         """
 

@@ -21,10 +21,10 @@ from crossdock.calls.confirmation import confirmed
 from crossdock.calls.connection import Connections, Measured
 from crossdock.calls.context import CallContext
 from crossdock.calls.cursors import Cursors
+from crossdock.calls.slots import Slot, Slots
 from crossdock.config import LimitSettings
 from crossdock.errors import (
     BadToolOutput,
-    Busy,
     Conflict,
     CrossdockError,
     ToolFailure,
@@ -61,8 +61,7 @@ class Calls:
         self._room = room
         self._unknown = unknown
         self._log = log.bind()  # the lazy logger would be made anew for every line
-        self._running: dict[str, int] = {}
-        self._total = 0
+        self._slots = Slots(limits)
         self._writes: set[asyncio.Task[Outcome]] = set()
 
     def list(self, grant: Grant) -> ToolList:
@@ -76,16 +75,12 @@ class Calls:
         bound = self._found(grant, name, client)
         if bound.binding.tool.headers:
             client.check_headers(bound.binding.tool.headers, arguments)
-        self._enter(grant)
-        try:
-            await self._room()  # a call whose line could not be kept must not be made
-            measured = Measured()
-            run = self._run(grant, bound, arguments, client, measured)
-            if bound.binding.tool.effect == "read":
-                return await run
-            return await self._shielded(run, measured)
-        finally:
-            self._leave(grant)
+        slot = self._slots.enter(grant)
+        measured = Measured()
+        run = self._run(grant, bound, arguments, client, measured, slot)
+        if bound.binding.tool.effect == "read":
+            return await run
+        return await self._shielded(run, measured, slot)
 
     def _found(self, grant: Grant, name: str, client: Peer) -> Bound:
         try:
@@ -97,7 +92,12 @@ class Calls:
     @property
     def running(self) -> int:
         """How many calls are under way."""
-        return self._total
+        return self._slots.running
+
+    @property
+    def asking(self) -> int:
+        """How many calls wait for a human."""
+        return self._slots.asking
 
     async def verify(self, account: Account) -> None:
         """Make the adapter's verification call, `[verify]`, once.
@@ -123,30 +123,18 @@ class Calls:
         if self._writes:
             await asyncio.wait(self._writes)
 
-    # --- how many at once --------------------------------------------------------------------
-
-    def _enter(self, grant: Grant) -> None:
-        running = self._running.get(grant.server_id, 0)
-        if running >= self._limits.calls_per_server or self._total >= self._limits.calls_in_all:
-            raise Busy("Too many calls are running at once; nothing was sent. Try again shortly.")
-        self._running[grant.server_id] = running + 1
-        self._total += 1
-
-    def _leave(self, grant: Grant) -> None:
-        self._total -= 1
-        self._running[grant.server_id] -= 1
-        if not self._running[grant.server_id]:
-            del self._running[grant.server_id]
-
     # --- one call ----------------------------------------------------------------------------
 
-    async def _shielded(self, run: Coroutine[Any, Any, Outcome], measured: Measured) -> Outcome:
+    async def _shielded(
+        self, run: Coroutine[Any, Any, Outcome], measured: Measured, slot: Slot
+    ) -> Outcome:
         """A write that has begun goes on to its end when its client goes away: half a write, not
         read back, helps nobody. One that has sent nothing yet is given up."""
         task: asyncio.Task[Outcome] = asyncio.create_task(run)
         self._writes.add(task)
         task.add_done_callback(self._writes.discard)
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        task.add_done_callback(lambda _: slot.leave())  # also where it never began to run
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
@@ -161,15 +149,33 @@ class Calls:
         arguments: msgspec.Raw | None,
         client: Peer,
         measured: Measured,
+        slot: Slot,
+    ) -> Outcome:
+        try:
+            await self._room()  # a call whose line could not be kept must not be made
+            return await self._noted(grant, bound, arguments, client, measured, slot)
+        finally:
+            slot.leave()
+
+    async def _noted(
+        self,
+        grant: Grant,
+        bound: Bound,
+        arguments: msgspec.Raw | None,
+        client: Peer,
+        measured: Measured,
+        slot: Slot,
     ) -> Outcome:
         tool = bound.binding.tool
         outcome = "internal"
         try:
             call = split(bound.binding, arguments, self._opener(grant, tool))
             connection = self._connections.of(bound.account, bound.adapter)
-            context = CallContext(connection, measured, client, objects=grant.scope.objects)
+            context = CallContext(
+                connection, measured, client, objects=grant.scope.objects, lent=slot.lent
+            )
             if tool.confirm is not None and grant.scope.confirm == "destructive":
-                await confirmed(bound.binding, call, client)
+                await confirmed(bound.binding, call, context)
             mapped = await self._mapped(bound, resumed(call), context)
             try:
                 answer = connection.hiding(self._answer(grant, call, mapped))

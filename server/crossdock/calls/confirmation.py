@@ -9,10 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from crossdock.adapter.load import Binding
-from crossdock.authoring import Call, Question
+from crossdock.authoring import Call, Context, Question
 from crossdock.calls.printable import shown
 from crossdock.errors import CannotAsk, Forbidden, InvalidArguments
-from crossdock.model import Peer
 
 _KEY = "confirm"
 _WHOLE = 4_000  # characters of what is destroyed
@@ -25,7 +24,7 @@ _SCHEMA: dict[str, Any] = {
 }
 
 
-async def confirmed(binding: Binding, call: Call, client: Peer) -> None:
+async def confirmed(binding: Binding, call: Call, context: Context) -> None:
     """Return once a human agreed to this call, or at once where none has to. Raises Forbidden."""
     tool = binding.tool
     if tool.confirm and not any(_given(_value(binding, call, key)) for key in tool.confirm):
@@ -36,7 +35,7 @@ async def confirmed(binding: Binding, call: Call, client: Peer) -> None:
         params={"message": _message(binding, call), "requestedSchema": _SCHEMA},
     )
     try:
-        answer = (await client.ask((question,)))[_KEY]
+        answer = (await context.ask_all(question))[_KEY]
     except CannotAsk as failure:
         raise Forbidden(
             f"A human has to agree before {tool.name} may run here, and this client cannot ask "

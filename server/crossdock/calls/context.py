@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
 import msgspec
@@ -20,14 +20,15 @@ from crossdock.authoring import (
 )
 from crossdock.calls.connection import Connection, Measured
 from crossdock.errors import BadToolOutput, InvalidArguments
-from crossdock.model import Peer
+from crossdock.model import Lent, Peer
 from crossdock.redaction import redactor
 
 
 class CallContext:
     """The Context of one call. `deadline` ends the mapper, but not while a human is asked.
 
-    `reads` says that the call changes nothing, so answers may come before their question.
+    `reads` says that the call changes nothing, so answers may come before their question. `lent` is
+    entered while a human is waited for.
     """
 
     def __init__(
@@ -37,8 +38,10 @@ class CallContext:
         client: Peer,
         *,
         objects: tuple[str, ...] | None = None,
+        lent: Lent = nullcontext,
     ) -> None:
         self.objects = objects
+        self._lent = lent
         self._connection = connection
         self._client = client
         self._tells = False
@@ -121,14 +124,17 @@ class CallContext:
         deadline = self.deadline
         ends = None if deadline is None else deadline.when()
         if deadline is None or ends is None:
-            return await self._client.ask(questions, unasked=self.reads)
+            return await self._asked(questions)
         loop = asyncio.get_running_loop()
         left = ends - loop.time()
         deadline.reschedule(None)
         try:
-            return await self._client.ask(questions, unasked=self.reads)
+            return await self._asked(questions)
         finally:
             deadline.reschedule(loop.time() + left)
+
+    async def _asked(self, questions: tuple[Question, ...]) -> Mapping[str, Any]:
+        return await self._client.ask(questions, lent=self._lent, unasked=self.reads)
 
     async def release(self) -> None:
         """Let a client that can come back for its answer hang up."""

@@ -15,6 +15,7 @@ import msgspec
 
 from crossdock.authoring import LogLevel, Question
 from crossdock.errors import CannotAsk, Forbidden, InputRequired, InvalidArguments, ProtocolError
+from crossdock.model import Lent
 from crossdock.protocol import capabilities, param_headers
 from crossdock.protocol.jsonrpc import (
     INVALID_PARAMS,
@@ -167,9 +168,9 @@ class ClientPeer:
         return capabilities.has(session.capabilities, method, mode)
 
     async def ask(
-        self, questions: tuple[Question, ...], *, unasked: bool = False
+        self, questions: tuple[Question, ...], *, lent: Lent, unasked: bool = False
     ) -> Mapping[str, Any]:
-        """Return the client's results by key.
+        """Return the client's results by key; `lent` is entered while an answer is waited for.
 
         Raises CannotAsk; in the newest revision InputRequired, unless the answers are there.
         """
@@ -187,7 +188,8 @@ class ClientPeer:
             )
         if self._request.revision.modern:
             return await self._answered(questions, unasked)
-        return {question.key: await self._put(question) for question in questions}
+        with lent():
+            return {question.key: await self._put(question) for question in questions}
 
     # The newest revision: the question is the answer to the call, which comes again with answers.
 
