@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 PYTHON_CLIENTS = ("mcp2", "mcp1", "fastmcp")
-PYTHON_TOOLS = ("schemathesis",)
+PYTHON_TOOLS = ("schemathesis", "vendors")
 NODE_CLIENTS = ("sdk1", "client2")
 
 

@@ -23,7 +23,7 @@ def shown(schema: Any) -> Any:
     """Return a schema as hosts are shown it.
 
     `additionalProperties: false` and `examples` are for us, and null stands for left out; several
-    types become `anyOf`.
+    types become `anyOf`, and an enum has its type.
     """
     if not isinstance(schema, Mapping):
         return schema
@@ -32,6 +32,8 @@ def shown(schema: Any) -> Any:
         for key, value in schema.items()
         if key != "examples" and not (key == "additionalProperties" and value is False)
     }
+    if "enum" in part and "type" not in part:
+        part = {"type": _type_of(part["enum"]), **part}
     kinds = [kind for kind in types_of(part) if kind != "null"]
     if isinstance(part.get("type"), list):
         if len(kinds) == 1:
@@ -39,6 +41,12 @@ def shown(schema: Any) -> Any:
         else:
             return _branches(part, kinds)
     return part
+
+
+def _type_of(options: list[Any]) -> list[str]:
+    """Return the types of an enum's values: some hosts take none without."""
+    names = {str: "string", bool: "boolean", int: "integer", float: "number"}
+    return list(dict.fromkeys(names[type(one)] for one in options if type(one) in names))
 
 
 def _shown_part(key: str, value: Any) -> Any:

@@ -57,7 +57,7 @@ def _tool(
         tags=(),
         endpoint=Endpoint(verb="POST", path="/"),
         arguments=(),
-        input_schema={"type": "object", **schema, "additionalProperties": False},
+        input_schema={"type": "object", **schema},
         idempotent=True,
         source="discovery.py",
     )
@@ -120,7 +120,8 @@ CALL = _tool(
     },
 )
 _CHECKS = {
-    tool.name: compile_schema(tool.input_schema, tool.source) for tool in (SEARCH, SCHEMA, CALL)
+    tool.name: compile_schema({**tool.input_schema, "additionalProperties": False}, tool.source)
+    for tool in (SEARCH, SCHEMA, CALL)
 }
 
 

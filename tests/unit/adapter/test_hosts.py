@@ -26,7 +26,7 @@ def test_what_is_for_us_is_not_shown() -> None:
 
 
 def test_properties_named_like_keywords_stay() -> None:
-    schema = {"properties": {"examples": {"type": "string"}, "type": {"enum": ["a"]}}}
+    schema = {"properties": {"examples": {"type": "string"}, "type": {"type": "string"}}}
     assert shown(schema) == schema
 
 
@@ -62,3 +62,8 @@ def test_what_some_host_refuses_is_named() -> None:
         "`b[]`: its description has more than 1,024 characters",
     ]
     assert list(unfit(shown({"type": "object", "properties": {}}))) == []
+
+
+def test_an_enum_is_shown_with_its_type() -> None:
+    assert shown({"enum": ["a", "b", None]}) == {"type": "string", "enum": ["a", "b", None]}
+    assert shown({"enum": [1, 2]}) == {"type": "integer", "enum": [1, 2]}
