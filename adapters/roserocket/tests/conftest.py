@@ -14,12 +14,15 @@ from aiohttp.test_utils import TestServer
 import crossdock_roserocket
 from crossdock.adapter import Outcome
 from crossdock.adapter.arguments import split
-from crossdock.authoring import Page
+from crossdock.authoring import Call, Page
+from crossdock.calls.answers import finished, resumed
 from crossdock.calls.connection import Connections, Measured
 from crossdock.calls.context import CallContext
 from crossdock.calls.upstream import Upstream, UpstreamLimits
 from crossdock.model import Account, Renewed, Secret
 from crossdock_roserocket.sandbox import Switches, accounts, create_app
+
+TOKENS = 6000  # of an answer, as [limits] answer_tokens has it
 
 
 class Provider:
@@ -125,6 +128,29 @@ class Tools:
 
     async def call(self, tool: str, page: Page | None = None, /, **arguments: Any) -> Outcome:
         """Call a tool as an agent would; `page` goes on where another answer ended."""
+        _, outcome = await self._run(tool, page, arguments)
+        return outcome
+
+    async def answer(
+        self, tool: str, page: Page | None = None, /, **arguments: Any
+    ) -> tuple[Any, tuple[str, ...], Page | None, int]:
+        """Call a tool; return what an agent gets: the answer, the notes beside it, where a list
+        goes on, and the answer's bytes."""
+        following: list[Page] = []
+
+        def sealed(page: Page) -> str:
+            following.append(page)
+            return "c" * 120
+
+        call, outcome = await self._run(tool, page, arguments)
+        done = finished(call, outcome, TOKENS, sealed)
+        assert isinstance(done.data, bytes)
+        size = len(done.data) + sum(map(len, done.notes))
+        return msgspec.json.decode(done.data), done.notes, next(iter(following), None), size
+
+    async def _run(
+        self, tool: str, page: Page | None, arguments: dict[str, Any]
+    ) -> tuple[Call, Outcome]:
         binding = self.bindings[tool]
         if page is not None:
             arguments["next_cursor"] = "sealed"
@@ -132,7 +158,7 @@ class Tools:
         call = split(binding, raw, lambda cursor, filters: page or Page())
         client: Any = Silent()
         context = CallContext(self.connection, Measured(), client, objects=self.objects)
-        return await binding.mapper(call, context)
+        return call, await binding.mapper(resumed(call), context)
 
     @staticmethod
     def plain(outcome: Outcome) -> Any:
