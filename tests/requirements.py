@@ -273,6 +273,8 @@ security:approval:shown  What is destroyed stands first and whole in the questio
     refused; no value can hide it or pass for words of the gateway.
 security:slots:asking  A call that waits for a human holds no slot, and how many may wait is bounded.
 security:slots:fair  No account takes the slots or the connections of another.
+security:guessing:slow  Wrong API tokens are counted by address and put off, each is written down
+    with where it came from, no path leads around it, and a weak admin token stops the start.
 security:hostile:answered  Every malformed thing gets one defined answer, never a 5xx, and the next
     good request is served.
 

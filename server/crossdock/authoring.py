@@ -308,7 +308,10 @@ class Mapper(Protocol):
 
 
 class CallEvent(Struct, frozen=True, kw_only=True):
-    """A finished call: names, kinds and durations. Never arguments, never data."""
+    """A finished call: names, kinds and durations. Never arguments, never data.
+
+    `second_factor` is the id of the API token that its server requires beside the URL.
+    """
 
     request_id: str
     server_id: str
@@ -321,6 +324,7 @@ class CallEvent(Struct, frozen=True, kw_only=True):
     upstream_requests: int
     seconds: float
     upstream_seconds: float
+    second_factor: str | None = None
 
 
 # --- authentication --------------------------------------------------------------------------

@@ -90,6 +90,8 @@ class LimitSettings(Section, frozen=True, kw_only=True):
     shutdown_seconds: Seconds = 25.0
     audit_days: Count = 90
     audit_lines: Count = 20_000
+    wrong_tokens: Count = 30
+    wrong_tokens_in_all: Count = 1_000
     ask_seconds: Seconds = 600.0
     session_seconds: Seconds = 7 * 86_400.0
     quiet_seconds: Seconds = 15.0
@@ -220,6 +222,19 @@ def check_settings(settings: Settings, source: str) -> None:
     if url and not re.fullmatch(r"https?://[^/?#\s]+(/[^?#\s]*)?", url):
         raise ConfigError(
             f"{source}: server.public_url must be an origin, as https://gw.example.com"
+        )
+
+
+SHORTEST_ADMIN_TOKEN = 32
+
+
+def check_admin_token(token: str) -> None:
+    """Refuse an `[admin] token` that could be guessed. Raises ConfigError."""
+    if len(token) < SHORTEST_ADMIN_TOKEN:
+        raise ConfigError(
+            f"admin.token leads to a token of {len(token)} characters; it must have "
+            f"{SHORTEST_ADMIN_TOKEN} or more: make one with `openssl rand -base64 32`, or leave "
+            "admin.token empty and run `crossdock token create --name me --role owner`"
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -52,21 +52,66 @@ def code_of(status: int) -> int:
 
 
 class Refused(CrossdockError):
-    """A request that may not pass. `status` is the HTTP status, `error` the word for scripts."""
+    """A request that may not pass. `status` is the HTTP status, `error` the word for scripts.
+
+    `retry_after` says after how many seconds it may be tried again, if that is known.
+    """
 
     kind = "refused"
     error = "refused"
     details: dict[str, Any] | None = None
+    challenge = ""
+    retry_after: int | None = None
 
-    def __init__(self, status: int, message: str, *, challenge: bool = False) -> None:
+    def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
-        self.challenge = challenge
 
     @property
     def code(self) -> int:
         """The error's number where it is told in JSON-RPC, which has none for refusals."""
         return code_of(self.status)
+
+
+class Denied(Refused):
+    """Somebody who may not pass the door. `reason` is the word for it in logs.
+
+    `challenge` is what was wrong with the API token: `missing`, `invalid`, or nothing. `about` are
+    the ids of the MCP server and its account, where the URL's token was good.
+    """
+
+    kind = "denied"
+
+    def __init__(
+        self,
+        status: int,
+        reason: str,
+        message: str,
+        *,
+        challenge: Literal["", "missing", "invalid"] = "",
+        about: tuple[str, str] | None = None,
+    ) -> None:
+        super().__init__(status, message)
+        self.reason = reason
+        self.challenge = challenge
+        self.about = about
+        if status == 401:
+            self.error = "unauthorized"
+
+
+class TooManyFailures(Refused):
+    """Another wrong token from where too many came from; told in place of what was wrong."""
+
+    kind = "denied"
+    error = "too_many_failures"
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(
+            429,
+            f"Too many wrong API tokens came from your address: wait {retry_after} seconds, then "
+            "send a valid one.",
+        )
+        self.retry_after = retry_after
 
 
 class Rejected(Refused):

@@ -7,7 +7,8 @@ import contextlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from crossdock.access.gate import Gate
+from crossdock.access.attempts import Attempts
+from crossdock.access.gate import Address, Gate
 from crossdock.access.sync import Sync
 from crossdock.authoring import CallEvent
 from crossdock.calls.accounts import OpenAccounts
@@ -17,11 +18,12 @@ from crossdock.calls.connection import Connections
 from crossdock.calls.cursors import Cursors
 from crossdock.calls.discovery import Discovery
 from crossdock.calls.upstream import Upstream, UpstreamLimits
-from crossdock.config import LimitSettings, Settings, networks
+from crossdock.config import LimitSettings, Settings, check_admin_token, networks
 from crossdock.control import Control
-from crossdock.errors import StoreError
+from crossdock.errors import Denied, Refused, StoreError, TooManyFailures
 from crossdock.housekeeping import Housekeeping
 from crossdock.observe.audit import AuditLog
+from crossdock.observe.denials import Denials
 from crossdock.observe.metrics import Metrics
 from crossdock.plugins import Plugins, load_plugins
 from crossdock.protocol.dispatch import Dispatcher
@@ -55,12 +57,7 @@ class Gateway:
         self.catalog = Catalog(plugins.adapters, self.accounts)
         private = networks(settings.upstream.allow_private, "config", "upstream.allow_private")
         self.upstream = Upstream(_upstream_limits(limits), private)
-        self.audit = AuditLog(
-            store.audit.append,
-            clock,
-            most=limits.audit_lines,
-            patience=limits.lock_wait_seconds,
-        )
+        self.audit = self._audit_log(clock)
         self.calls = Calls(
             self.catalog,
             Connections(self.upstream, store.renewed, limits.lock_wait_seconds),
@@ -73,6 +70,8 @@ class Gateway:
             ),
         )
         self.gate = Gate(ring.pepper, clock)
+        self.denials = Denials(self.audit.note, clock)
+        self.attempts = self._attempts(clock)
         self.metrics = self._metrics()
         self.tools = Discovery(self.calls)
         self.listeners = Listeners(
@@ -99,6 +98,21 @@ class Gateway:
         )
         self.housekeeping = self._housekeeping(clock)
         self.draining = False
+
+    def _audit_log(self, clock: Callable[[], datetime]) -> AuditLog:
+        limits = self.settings.limits
+        return AuditLog(
+            self.store.audit.append,
+            clock,
+            most=limits.audit_lines,
+            patience=limits.lock_wait_seconds,
+        )
+
+    def _attempts(self, clock: Callable[[], datetime]) -> Attempts:
+        limits = self.settings.limits
+        return Attempts(
+            lambda: clock().timestamp(), most=limits.wrong_tokens, in_all=limits.wrong_tokens_in_all
+        )
 
     def _metrics(self) -> Metrics:
         return Metrics(
@@ -149,6 +163,7 @@ class Gateway:
             catalog=self.catalog,
             accounts=self.accounts,
             listeners=self.listeners,
+            each_round=self.denials.settle,
             audit_kept=timedelta(days=self.settings.limits.audit_days),
             clock=clock,
         )
@@ -197,12 +212,22 @@ class Gateway:
         )
         if self.settings.admin.token and serving:
             token = await asyncio.to_thread(resolve, self.settings.admin.token, "admin.token")
+            check_admin_token(token)
             self.accept_admin(token)
 
     def accept_admin(self, token: str) -> None:
         """Accept this as an owner's API token for as long as the process lives."""
         redactor.pin("admin.token", [token])
         self.gate.accept_admin(token)
+
+    def deny(self, door: str, denied: Denied, address: Address | None) -> Refused:
+        """Write a denial down; return it, or what is told in its place when too many came before.
+
+        Each API token that does not pass counts, or a right one would be told from a wrong one.
+        """
+        self.denials.note(door, denied, address)
+        waits = self.attempts.fail(address) if denied.challenge == "invalid" else 0
+        return TooManyFailures(waits) if waits else denied
 
     def run(self) -> None:
         """Start to follow other processes' writes, to store the call log and to tidy up."""
@@ -228,6 +253,7 @@ class Gateway:
         await self.calls.drain()
         await self.upstream.close()
         await self.sync.close()
+        self.denials.settle(ending=True)
         with contextlib.suppress(StoreError):
             await self.housekeeping.settle()
         await self.audit.close()

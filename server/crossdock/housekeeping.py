@@ -49,6 +49,7 @@ class Housekeeping:
         catalog: Catalog,
         accounts: OpenAccounts,
         listeners: Listeners,
+        each_round: Callable[[], None],
         audit_kept: timedelta,
         clock: Callable[[], datetime],
         periods: Periods = Periods(),  # noqa: B008 - frozen
@@ -60,6 +61,7 @@ class Housekeeping:
         self._catalog = catalog
         self._accounts = accounts
         self._listeners = listeners
+        self._each_round = each_round
         self._audit_kept = audit_kept
         self._clock = clock
         self._periods = periods
@@ -113,6 +115,7 @@ class Housekeeping:
             await asyncio.sleep(self._periods.seconds)
 
     async def _round(self, number: int) -> None:
+        self._each_round()
         if self._listeners:
             self._look_at_pages()
         if await self._store.changes() or self._sync.behind:

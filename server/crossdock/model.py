@@ -75,7 +75,8 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 class Scope(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
     """What a server may do: `config` of the admin API. None means no restriction.
 
-    `objects` are kinds of records, as the provider spells them.
+    `objects` are kinds of records, as the provider spells them; `second_factors` ids of the API
+    tokens that count where one is required.
     """
 
     methods: tuple[str, ...] | None = None
@@ -88,6 +89,7 @@ class Scope(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True,
     allowed_ips: tuple[str, ...] | None = None
     accept_new_tools: bool = False
     answer_tokens: Annotated[int, msgspec.Meta(ge=500, le=1_000_000)] | None = None
+    second_factors: tuple[str, ...] | None = None
 
 
 class ServerRecord(Struct, frozen=True, kw_only=True):
@@ -105,7 +107,8 @@ class ServerRecord(Struct, frozen=True, kw_only=True):
 
 
 class Grant(Struct, frozen=True, kw_only=True):
-    """What a request that passed the door may do.
+    """What a request that passed the door may do, and the id of the API token it showed, if one
+    was required.
 
     `accepted_tools` bind as soon as the adapter is of another version than `accepted_version`.
     """
@@ -117,6 +120,7 @@ class Grant(Struct, frozen=True, kw_only=True):
     expires_at: datetime | None = None
     accepted_tools: frozenset[str] | None = None
     accepted_version: str = ""
+    second_factor: str | None = None
 
 
 class Renewed(Protocol):

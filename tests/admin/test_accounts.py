@@ -399,7 +399,7 @@ async def test_an_unknown_account_is_not_found_on_every_path(running: Running) -
         ("GET", "/mcp"),
         ("POST", "/mcp"),
     ):
-        for id in ("nobody", "..%2Fshop", "%00", "a" * 5000):
+        for id in ("nobody", "x%2Fshop", "%00", "a" * 5000):
             body = {"name": "x"} if verb in ("PATCH", "POST") and path != "/test" else None
             response = await running.request(verb, f"/integrated-account/{id}{path}", body)
             assert response.status == 404, (verb, path, id)

@@ -113,7 +113,7 @@ async def test_each_role_passes_where_its_rank_allows_and_nowhere_else(
         for nobody in (None, "cda_nonsense", server.token, "Basic", "\u00fc", "\udcff"):
             response = await malomo_gateway.request(route.verb, target, body, token=nobody)
             assert response.status == 401, (nobody, path)
-            assert response.headers["WWW-Authenticate"] == "Bearer"
+            assert response.headers["WWW-Authenticate"].startswith("Bearer")
 
 
 async def test_a_refusal_by_role_is_written_down(

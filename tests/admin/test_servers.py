@@ -114,7 +114,7 @@ async def test_the_second_factor_is_asked_for_in_either_place(
     assert created["config"]["require_api_token_auth"] is True
     speaker = running.speaker(f"/mcp/{created['token']}")
     assert (await speaker.send("tools/list")).status == 401
-    headers = {"X-Api-Token": running.admin_token}
+    headers = {"X-Api-Token": await running.api_token()}
     assert (await speaker.send("tools/list", headers=dict(headers))).status == 200
 
 
@@ -268,16 +268,22 @@ async def test_the_admin_token_of_config_is_an_owners(
 ) -> None:
     folder = acme_folder.parents[1]
     (folder / "secrets").mkdir()
-    (folder / "secrets" / "admin").write_text("a-token-of-my-own-6c1", encoding="utf-8")
+    (folder / "secrets" / "admin").write_text(
+        "a-token-of-my-own-6c1-and-then-some", encoding="utf-8"
+    )
     running = await gateway(
         adapters=["acme"],
         accounts={"shop": acme.account(provider.url)},
         settings={"admin": {"token": "file:secrets/admin"}},
     )
-    running.canaries.issue("a-token-of-my-own-6c1", "the admin token of config.toml")
-    response = await running.request("GET", PATH, token="a-token-of-my-own-6c1")  # noqa: S106
+    running.canaries.issue("a-token-of-my-own-6c1-and-then-some", "the admin token of config.toml")
+    response = await running.request("GET", PATH, token="a-token-of-my-own-6c1-and-then-some")  # noqa: S106
     assert response.status == 200
-    for wrong in ("a-token-of-my-own-6c", "A-token-of-my-own-6c1", "a-token-of-my-own-6c1 x"):
+    for wrong in (
+        "a-token-of-my-own-6c1-and-then-som",
+        "A-token-of-my-own-6c1",
+        "a-token-of-my-own-6c1-and-then-some x",
+    ):
         assert (await running.request("GET", PATH, token=wrong)).status == 401
 
 

@@ -98,7 +98,7 @@ async def test_a_second_factor_comes_as_a_header_or_from_the_environment(
     bridge: Bridge, malomo: Malomo
 ) -> None:
     server = await malomo.running.server(require_api_token_auth=True)
-    token = malomo.running.admin_token
+    token = await malomo.running.api_token()
     async with bridge(server.url) as host:
         assert "API token" in (await host.refused("initialize"))["message"]
     async with bridge(server.url, "--header", "Authorization: Bearer ${OWN}", OWN=token) as host:

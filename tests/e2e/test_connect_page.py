@@ -269,7 +269,7 @@ async def test_without_the_second_factor_only_the_way_to_give_it_is_shown(
     assert "malomo_orders" not in page.source
     assert "Authorization: Bearer YOUR_API_TOKEN" in page.text
     assert [link for link in page.links if link.startswith("vscode:")] == []
-    headers = {**BROWSER, "X-Api-Token": malomo.running.admin_token}
+    headers = {**BROWSER, "X-Api-Token": await malomo.running.api_token()}
     known = await opened(malomo.running, f"/mcp/{server.token}", headers)
     assert (known.status, known.texts["h1"]) == (200, ["Not for all"])
 

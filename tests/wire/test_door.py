@@ -206,7 +206,7 @@ async def test_with_a_second_factor_the_url_alone_is_worth_nothing(
     malomo_gateway: Running, revision: str
 ) -> None:
     server = await malomo_gateway.server(require_api_token_auth=True)
-    right = malomo_gateway.admin_token
+    right = await malomo_gateway.api_token()
     wrong = {
         "none": {},
         "another": {"Authorization": f"Bearer {mint('api')}"},
@@ -232,12 +232,10 @@ async def test_beside_a_bearer_token_the_second_factor_is_x_api_token(
     server = await malomo_gateway.server(require_api_token_auth=True)
     bearer = {"Authorization": f"Bearer {server.token}"}
     assert (await malomo_gateway.speaker("/mcp", bearer).post(PING)).status == 401
-    both = {**bearer, "X-Api-Token": malomo_gateway.admin_token}
+    right = await malomo_gateway.api_token()
+    both = {**bearer, "X-Api-Token": right}
     assert (await malomo_gateway.speaker("/mcp", both).post(PING)).status == 200
-    swapped = {
-        "Authorization": f"Bearer {malomo_gateway.admin_token}",
-        "X-Api-Token": server.token,
-    }
+    swapped = {"Authorization": f"Bearer {right}", "X-Api-Token": server.token}
     assert (await malomo_gateway.speaker("/mcp", swapped).post(PING)).status == 403
 
 
@@ -251,8 +249,9 @@ async def test_a_server_without_a_second_factor_asks_for_none(malomo: Malomo) ->
 @pytest.mark.requirement("server:second-factor:required")
 async def test_neither_token_reaches_the_provider(malomo_gateway: Running, shop: str) -> None:
     server = await malomo_gateway.server(require_api_token_auth=True)
+    right = await malomo_gateway.api_token()
     headers = {
-        "Authorization": f"Bearer {malomo_gateway.admin_token}",
+        "Authorization": f"Bearer {right}",
         "Cookie": "session=stolen",
         "X-Forwarded-For": "203.0.113.9",
     }
@@ -262,7 +261,7 @@ async def test_neither_token_reaches_the_provider(malomo_gateway: Running, shop:
     (request,) = await sandbox.requests()
     text = json.dumps(request)
     assert server.token not in text
-    assert malomo_gateway.admin_token not in text
+    assert right not in text
     assert "stolen" not in text
     assert "203.0.113.9" not in text
     assert request["headers"]["authorization"] == f"Bearer {malomo.API_KEY}"

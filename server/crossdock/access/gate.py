@@ -10,7 +10,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_net
 from msgspec.structs import replace
 
 from crossdock.access.tokens import hash_token, same, well_formed
-from crossdock.errors import Refused
+from crossdock.errors import Denied
 from crossdock.model import Grant, Role, Struct
 
 Address = IPv4Address | IPv6Address
@@ -23,8 +23,8 @@ _MISSING = (
     "Authorization: Bearer."
 )
 _SECOND = (
-    "This server needs an API token besides its URL: send it as Authorization: Bearer, "
-    "or as X-Api-Token."
+    "This server needs an API token that counts for it besides its URL: send it as "
+    "Authorization: Bearer, or as X-Api-Token."
 )
 
 _ELSEWHERE = (
@@ -34,12 +34,13 @@ _ELSEWHERE = (
 
 
 class Caller(Struct, frozen=True, kw_only=True):
-    """Who holds an API token."""
+    """Who holds an API token; `address` is where a request of theirs comes from."""
 
     id: str
     name: str
     role: Role
     expires_at: datetime | None = None
+    address: str | None = None
 
 
 class Access(Struct, frozen=True, kw_only=True):
@@ -102,9 +103,9 @@ class Gate:
         `address` tells where the request comes from; it is asked only where that matters.
         """
         if not token:
-            raise Refused(401, _MISSING, challenge=True)
+            raise Denied(401, "no_token", _MISSING, challenge="missing")
         if not well_formed("mcp", token):
-            raise Refused(403, _UNKNOWN)
+            raise _unknown()
         hashed = hash_token(self._pepper, token)
         now = self._clock()
         access = self._access
@@ -112,19 +113,33 @@ class Gate:
         if found is None:
             if (gone := access.expired.get(hashed)) is not None:
                 raise _expired(gone)
-            raise Refused(403, _UNKNOWN)
+            raise _unknown()
         grant, until = found
         if grant.expires_at is not None and now >= grant.expires_at:
-            raise _expired(grant.expires_at)
+            raise _expired(grant.expires_at, grant)
         if until is not None and now >= until:  # the overlap after a rotation is over
-            raise Refused(403, _UNKNOWN)
+            raise Denied(403, "replaced_token", _UNKNOWN, about=_about(grant))
         allowed = grant.scope.allowed_ips
         if allowed is not None and not _inside(address(), allowed):
-            raise Refused(403, _ELSEWHERE)
-        if grant.scope.require_api_token_auth and self.caller(second) is None:
-            raise Refused(401, _SECOND, challenge=True)
+            raise Denied(403, "network", _ELSEWHERE, about=_about(grant))
+        if grant.scope.require_api_token_auth:
+            grant = self._with_second(grant, second)
         self._used_servers[grant.server_id] = now
         return grant
+
+    def _with_second(self, grant: Grant, token: str | None) -> Grant:
+        """Return the grant with the id of its second factor. `[admin] token` is never one."""
+        holder = self._holder(hash_token(self._pepper, token), token) if token else None
+        counting = grant.scope.second_factors
+        if holder is None or (counting is not None and holder.id not in counting):
+            raise Denied(
+                401,
+                "second_factor",
+                _SECOND,
+                challenge="invalid" if token else "missing",
+                about=_about(grant),
+            )
+        return replace(grant, second_factor=holder.id)
 
     def caller(self, token: str | None) -> Caller | None:
         """Return who holds this API token, or None."""
@@ -134,6 +149,10 @@ class Gate:
         for known, owner in self._own.items():
             if same(known, hashed):
                 return owner
+        return self._holder(hashed, token)
+
+    def _holder(self, hashed: bytes, token: str) -> Caller | None:
+        """Return who holds an API token of the store."""
         if not well_formed("api", token):
             return None
         found = self._access.callers.get(hashed)
@@ -155,9 +174,18 @@ class Gate:
         return len({grant.server_id for grant, _ in self._access.grants.values()})
 
 
-def _expired(moment: datetime) -> Refused:
+def _unknown() -> Denied:
+    return Denied(403, "unknown_token", _UNKNOWN)
+
+
+def _expired(moment: datetime, grant: Grant | None = None) -> Denied:
     when = moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return Refused(410, f"This MCP URL expired on {when}. Ask for a new one.")
+    text = f"This MCP URL expired on {when}. Ask for a new one."
+    return Denied(410, "expired", text, about=_about(grant) if grant else None)
+
+
+def _about(grant: Grant) -> tuple[str, str]:
+    return grant.server_id, grant.account_id
 
 
 @lru_cache(maxsize=1024)

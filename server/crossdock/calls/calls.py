@@ -250,6 +250,7 @@ class Calls:
             upstream_requests=measured.requests,
             seconds=seconds,
             upstream_seconds=measured.seconds,
+            second_factor=grant.second_factor,
         )
         self._log.info(
             "call.finished",

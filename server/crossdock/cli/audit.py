@@ -23,7 +23,8 @@ def audit(
     since: _When = "",
     until: _When = "",
     kind: Annotated[
-        Literal["admin", "call"] | None, Parameter(help="Verbs of operators, or calls of tools.")
+        Literal["admin", "call", "door"] | None,
+        Parameter(help="Verbs of operators, calls of tools, or who was denied at the door."),
     ] = None,
     actor: Annotated[
         str | None, Parameter(help="An API token's id, an MCP server's id, or cli.")

@@ -159,6 +159,7 @@ async def _store(gateway: Gateway) -> list[Finding]:
 
 
 def _admin_token(gateway: Gateway) -> list[Finding]:
+    from crossdock.config import check_admin_token
     from crossdock.errors import ConfigError
     from crossdock.secrets import resolve_secret
 
@@ -166,7 +167,8 @@ def _admin_token(gateway: Gateway) -> list[Finding]:
     if not reference:
         return []
     try:
-        resolve_secret(reference, "[admin] token", gateway.plugins.resolve_secret)
+        found = resolve_secret(reference, "[admin] token", gateway.plugins.resolve_secret)
+        check_admin_token(found.reveal())
     except ConfigError as error:
         return [Finding("fail", "admin.token", str(error))]
     return [Finding("ok", "admin.token", reference)]

@@ -77,6 +77,7 @@ class AuditLog:
                 seconds=event.seconds,
                 upstream_status=event.upstream_status,
                 request_id=event.request_id,
+                second_factor=event.second_factor,
             )
         )
 

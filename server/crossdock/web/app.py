@@ -26,6 +26,7 @@ def build(gateway: Gateway) -> web.Application:
     app = web.Application(middlewares=MIDDLEWARES, client_max_size=settings.limits.body_bytes)
     app[app_keys.settings] = settings
     app[app_keys.gate] = gateway.gate
+    app[app_keys.deny] = gateway.deny
     app[app_keys.dispatcher] = gateway.dispatcher
     app[app_keys.sessions] = gateway.sessions
     app[app_keys.streams] = gateway.streams

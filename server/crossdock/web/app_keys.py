@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from aiohttp import web
 
-from crossdock.access.gate import Gate
+from crossdock.access.gate import Address, Gate
 from crossdock.config import Settings
+from crossdock.errors import Denied, Refused
 from crossdock.model import Tools
 from crossdock.protocol.dispatch import Dispatcher
 from crossdock.protocol.replay import Streams
@@ -18,6 +20,8 @@ from crossdock.web.origins import Origins
 
 settings: web.AppKey[Settings] = web.AppKey("settings", Settings)
 gate: web.AppKey[Gate] = web.AppKey("gate", Gate)
+deny: web.AppKey[Callable[[str, Denied, Address | None], Refused]] = web.AppKey("deny")
+"""Writes a denial at a door down and returns what is told."""
 dispatcher: web.AppKey[Dispatcher] = web.AppKey("dispatcher", Dispatcher)
 sessions: web.AppKey[Sessions] = web.AppKey("sessions", Sessions)
 streams: web.AppKey[Streams] = web.AppKey("streams", Streams)

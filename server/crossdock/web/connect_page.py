@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC
 from html import escape
 from string import Template
@@ -23,6 +23,7 @@ from crossdock.model import Grant
 from crossdock.web import app_keys
 from crossdock.web.admission import admit
 from crossdock.web.bundles import ASSETS, Bundle, mcp_bundle, npm_tarball
+from crossdock.web.replies import refusal_headers
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -39,6 +40,7 @@ _TITLES = {
     401: "An API token is missing",
     403: "This link does not work",
     410: "This link has expired",
+    429: "Too many attempts",
 }
 
 
@@ -98,12 +100,14 @@ async def page(request: web.Request) -> web.StreamResponse:
     """Show how to connect, or why not."""
     token = request.match_info.get("token")
     name, shown = "crossdock", ""
+    told: Mapping[str, str] = {}
     try:
         grant = admit(request)
     except Refused as refused:
         if refused.status != 401 or token is None:
             return _refusal(refused)  # else the URL is good, and the way to connect can be shown
         title, facts, refusal = _TITLES[401], str(refused), refused.status
+        told = refusal_headers(refused)
     else:
         title, facts, refusal = grant.name, _facts(grant), 200
         tools = request.app[app_keys.tools].list(grant).tools
@@ -119,7 +123,7 @@ async def page(request: web.Request) -> web.StreamResponse:
         f'<div class="sheets"><section class="sheet"><h2>Connect</h2>{_setups(target)}</section>',
         f"{shown}</div>",
     ]
-    return _page(title, "\n".join(content), refusal)
+    return _page(title, "\n".join(content), refusal, told)
 
 
 async def tarball(request: web.Request) -> web.StreamResponse:
@@ -150,10 +154,11 @@ def _file(request: web.Request, bundle: Bundle) -> web.Response:
 # --- HTML ------------------------------------------------------------------------------------
 
 
-def _page(title: str, content: str, status: int) -> web.Response:
+def _page(title: str, content: str, status: int, told: Mapping[str, str]) -> web.Response:
     text = _SHELL.substitute(title=escape(title), style=_STYLE, script=_SCRIPT, content=content)
-    headers = {**_HEADERS, "WWW-Authenticate": "Bearer"} if status == 401 else _HEADERS
-    return web.Response(text=text, status=status, headers=headers, content_type="text/html")
+    return web.Response(
+        text=text, status=status, headers={**_HEADERS, **told}, content_type="text/html"
+    )
 
 
 def _refusal(refused: Refused) -> web.Response:
@@ -162,7 +167,7 @@ def _refusal(refused: Refused) -> web.Response:
         f'<section class="sheet refusal"><p class="maker">crossdock</p><h1>{escape(title)}</h1>'
         f"<p>{escape(str(refused))}</p></section>"
     )
-    return _page(title, content, refused.status)
+    return _page(title, content, refused.status, refusal_headers(refused))
 
 
 def _facts(grant: Grant) -> str:

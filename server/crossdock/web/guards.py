@@ -1,4 +1,4 @@
-"""Middlewares in front of every route: request id, Host and Origin, last resort.
+"""Middlewares in front of every route: request id, plain paths, Host and Origin, last resort.
 
 The request line holds the URL token, so nothing here logs or echoes it.
 """
@@ -19,10 +19,13 @@ from crossdock.errors import CrossdockError, Refused
 from crossdock.log import logger
 from crossdock.web import app_keys
 from crossdock.web.body import id_of
-from crossdock.web.replies import JSON, error_reply, refusal
+from crossdock.web.replies import JSON, error_reply, refusal, refusal_headers
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_ORIGIN = re.compile(r"[a-z]+://[^/]*", re.IGNORECASE)  # of a request target in absolute form
+_SLASH = re.compile("/|%2f", re.IGNORECASE)
+_SUSPECT = ("/.", "//", "%", "#")
 _PROBES = frozenset({"/healthz", "/readyz"})  # asked by address; they say nothing worth stealing
 log = logger(__name__)
 
@@ -57,7 +60,8 @@ async def last_resort(request: web.Request, handler: Handler) -> web.StreamRespo
         if is_mcp(request):
             # A body that did not come is not waited for again.
             return refusal(refused, None if refused.status == 408 else await id_of(request))
-        return error_reply(refused.status, refused.error, str(refused), refused.details)
+        headers = refusal_headers(refused)
+        return error_reply(refused.status, refused.error, str(refused), refused.details, headers)
     except Exception as error:
         request_id = request.get(app_keys.request_id, "")
         told = isinstance(error, CrossdockError)
@@ -80,6 +84,28 @@ def _http_error(request: web.Request, error: web.HTTPException) -> web.Response:
     if "Allow" in error.headers:
         response.headers["Allow"] = error.headers["Allow"]
     return response
+
+
+@web.middleware
+async def plain_path(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse paths that a proxy may read in another way than the router does.
+
+    A proxy that resolves `/integrated-account/../mcp` applies the limits of `/mcp` to it.
+    """
+    if is_ambiguous(request.raw_path):
+        raise Refused(
+            400, "The path holds an empty or a dot segment, plain or encoded, or a #; leave it out."
+        )
+    return await handler(request)
+
+
+def is_ambiguous(target: str) -> bool:
+    """Whether a request target's path has segments that normalising would take away."""
+    path = target.partition("?")[0]
+    if not any(mark in path for mark in _SUSPECT):
+        return False
+    first, *segments = _SLASH.split(_ORIGIN.sub("", path, 1).lower().replace("%2e", "."))
+    return "#" in path or first != "" or "" in segments[:-1] or not {".", ".."}.isdisjoint(segments)
 
 
 @web.middleware
@@ -114,7 +140,7 @@ def cross_origin(request: web.Request) -> dict[str, str]:
     }
 
 
-MIDDLEWARES = (identify, last_resort, same_site)
+MIDDLEWARES = (identify, last_resort, plain_path, same_site)
 
 
 async def end_outliving(app: web.Application) -> None:

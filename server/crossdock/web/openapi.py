@@ -29,6 +29,7 @@ _ERRORS = {
     413: "The body is too large.",
     415: "The body is not application/json.",
     422: "A field is wrong; details.field names it.",
+    429: "Too many wrong API tokens came from this address; Retry-After says how long to wait.",
     503: "The store cannot be used now.",
     507: "The store's disk is full.",
 }
@@ -108,7 +109,7 @@ def _operation(route: Route, path: str, named: Mapping[str, Any]) -> dict[str, A
 
 
 def _statuses(route: Route, path: str) -> list[int]:
-    found = {401, 403, 422, 503, *route.errors}
+    found = {401, 403, 422, 429, 503, *route.errors}
     if "{" in path:
         found.add(404)
     if route.body:

@@ -21,22 +21,35 @@ def json_reply(
 
 
 def error_reply(
-    status: int, error: str, message: str, details: dict[str, Any] | None = None
+    status: int,
+    error: str,
+    message: str,
+    details: dict[str, Any] | None = None,
+    headers: dict[str, str] | None = None,
 ) -> web.Response:
     """Return an error in the shape of the admin API."""
     body: dict[str, Any] = {"statusCode": status, "error": error, "message": message}
     if details is not None:
         body["details"] = details
-    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
     return json_reply(body, status, headers)
+
+
+def refusal_headers(refused: Refused) -> dict[str, str]:
+    """Return what a refusal says beside its body: RFC 6750 §3, and when to come again."""
+    headers = {}
+    if refused.challenge:
+        invalid = ' error="invalid_token"' if refused.challenge == "invalid" else ""
+        headers["WWW-Authenticate"] = f"Bearer{invalid}"
+    if refused.retry_after is not None:
+        headers["Retry-After"] = str(refused.retry_after)
+    return headers
 
 
 def refusal(refused: Refused, id: bytes | None = None) -> web.Response:
     """Return a refusal at the MCP door, worded for the person who reads it in a client's log."""
-    headers = {"WWW-Authenticate": "Bearer"} if refused.challenge else None
     return web.Response(
         body=refusal_bytes(refused, id),
         status=refused.status,
-        headers=headers,
+        headers=refusal_headers(refused),
         content_type=JSON,
     )

@@ -154,6 +154,22 @@ def test_the_configured_admin_token_may_have_any_form(clock: Clock) -> None:
     assert judge.caller("whatever it was") is None
 
 
+def test_the_configured_admin_token_is_no_second_factor(clock: Clock) -> None:
+    judge = gate(clock, grant(require_api_token_auth=True))
+    judge.accept_admin(API)
+    assert judge.caller(API) is not None
+    refused(401, judge, URL, API)
+
+
+def test_only_the_tokens_that_a_server_names_count_for_it(clock: Clock) -> None:
+    holders = {hashed(API): caller(clock), hashed(mint("api")): caller(clock, id="t2")}
+    named = gate(clock, grant(require_api_token_auth=True, second_factors=("t1",)), callers=holders)
+    assert named.admit(URL, API).second_factor == "t1"
+    other = gate(clock, grant(require_api_token_auth=True, second_factors=("t2",)), callers=holders)
+    refused(401, other, URL, API)
+    assert gate(clock).admit(URL, API).second_factor is None
+
+
 def test_what_is_put_replaces_what_was_known_of_that_one_only(clock: Clock) -> None:
     judge = gate(clock)
     judge.put_server("s2", {hashed(OTHER): (grant("s2"), None)})

@@ -13,7 +13,7 @@ from crossdock.control import Control, field_error, invalid
 from crossdock.errors import Rejected, StoreError
 from crossdock.model import Role, Struct
 from crossdock.web import app_keys
-from crossdock.web.admission import bearer
+from crossdock.web.admission import admit_caller
 from crossdock.web.body import body_of
 from crossdock.web.guards import Handler
 from crossdock.web.replies import JSON
@@ -78,7 +78,7 @@ def guarded(route: Route) -> Handler:
 
     async def handle(request: web.Request) -> web.Response:
         control = request.app[control_key]
-        caller = _caller(request)
+        caller = admit_caller(request)
         if RANK[caller.role] < RANK[route.role]:
             control.refuse_role(caller, route.action, route.role)
         for name in request.query:
@@ -102,18 +102,6 @@ def guarded(route: Route) -> Handler:
         )
 
     return handle
-
-
-def _caller(request: web.Request) -> Caller:
-    caller = request.app[app_keys.gate].caller(bearer(request))
-    if caller is None:
-        raise Rejected(
-            401,
-            "unauthorized",
-            "Send a valid API token as Authorization: Bearer …; "
-            "`crossdock token create` makes one.",
-        )
-    return caller
 
 
 async def _body(request: web.Request, route: Route) -> Any:
