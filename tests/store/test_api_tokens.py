@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from crossdock.store import ApiToken, Role, Store
+from crossdock.model import Role
+from crossdock.store import ApiToken, Store
 
 
 def a_token(clock: Any, number: int, role: Role = "operator", **changes: Any) -> ApiToken:

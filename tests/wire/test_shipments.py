@@ -11,8 +11,16 @@ from harness.malomo import Malomo
 from harness.patience import until
 from harness.running import MakeGateway
 
+from crossdock_malomo import updates
+
 UPDATE = "update_a_malomo_order_by_id"
 STORED = ("usps", "9400111899223100012345")
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read a write back without the pauses that a real Malomo is given."""
+    monkeypatch.setattr(updates, "READ_BACK_PAUSES", (0.0,) * len(updates.READ_BACK_PAUSES))
 
 
 async def _stored(malomo: Malomo) -> set[tuple[str, str]]:
@@ -75,7 +83,7 @@ async def test_an_update_that_waits_too_long_is_busy_and_writes_nothing(
 @pytest.mark.requirement("malomo:shipments:unknown-outcome", "upstream:request:once")
 @pytest.mark.parametrize("commit", [True, False])
 async def test_a_lost_answer_to_the_write_is_settled_by_reading_and_never_by_writing_again(
-    malomo: Malomo, commit: bool
+    malomo: Malomo, commit: bool, at_once: None
 ) -> None:
     await malomo.fault("drop", method="PUT", commit=commit, times=1)
     called = await malomo.call(UPDATE, _adding("lost"))
@@ -90,7 +98,9 @@ async def test_a_lost_answer_to_the_write_is_settled_by_reading_and_never_by_wri
 
 
 @pytest.mark.requirement("malomo:shipments:verified")
-async def test_a_write_that_the_provider_only_pretended_is_not_believed(malomo: Malomo) -> None:
+async def test_a_write_that_the_provider_only_pretended_is_not_believed(
+    malomo: Malomo, at_once: None
+) -> None:
     await malomo.fault("lie", method="PUT")
     called = await malomo.call(UPDATE, _adding("believed"))
     assert called.error["kind"] == "write_not_verified"

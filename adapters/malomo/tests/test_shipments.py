@@ -355,8 +355,9 @@ async def test_what_another_writer_adds_after_the_write_is_told(provider: Any, t
 
 
 async def test_a_loss_by_another_writer_after_the_write_is_reported(
-    provider: Any, tools: Any
+    provider: Any, tools: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(updates, "READ_BACK_PAUSES", (0.0, 0.0, 0.0))
     await provider.switch(interferences=[other_writer("write", action="remove", **USPS)])
     with pytest.raises(WriteNotVerified) as caught:
         await update(tools, shipments=[FEDEX])
