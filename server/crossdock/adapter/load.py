@@ -1,4 +1,4 @@
-"""manifest + entries + mappers → Adapter: its tools, what is withheld, and why.
+"""manifest + entries + mappers → Adapter. (long: what a tool is and why it is withheld is one)
 
 Pages are read again when a newer one lies on disk: tools are made from the documentation of the
 moment, and every such change is a new generation.

@@ -1,4 +1,4 @@
-"""adapter.toml → Structs. Unknown keys are refused by name; every error carries file:line."""
+"""adapter.toml → Structs; errors carry file:line. (long: every key of the file stands here)"""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from crossdock.cli.gateway import with_gateway
+from crossdock.cli.opening import with_gateway
 from crossdock.cli.options import moment, span
 from crossdock.cli.output import Config, Json, print_json, print_table
 

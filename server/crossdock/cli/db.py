@@ -6,7 +6,7 @@ import asyncio
 
 from cyclopts import App
 
-from crossdock.cli.gateway import configured, missing_store
+from crossdock.cli.opening import configured, missing_store
 from crossdock.cli.output import Config, Json, print_json
 
 db = App(name="db", help="The store's tables and their version.")

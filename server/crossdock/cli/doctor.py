@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import msgspec
 from cyclopts import Parameter
 
-from crossdock.cli.gateway import missing_store
+from crossdock.cli.opening import missing_store
 from crossdock.cli.output import Config, Json, print_json
 from crossdock.model import LOOPBACK
 
@@ -175,7 +175,7 @@ def _admin_token(gateway: Gateway) -> list[Finding]:
 
 
 async def _accounts(gateway: Gateway, *, offline: bool) -> list[Finding]:
-    from crossdock.cli.gateway import every
+    from crossdock.cli.opening import every
 
     shown = await every(gateway.control.accounts.page)
     if not shown:
@@ -193,7 +193,7 @@ async def _accounts(gateway: Gateway, *, offline: bool) -> list[Finding]:
 
 
 async def _ask(gateway: Gateway, account_id: str, integration: str) -> Finding:
-    from crossdock.cli.gateway import operator
+    from crossdock.cli.opening import operator
     from crossdock.errors import Rejected
 
     try:

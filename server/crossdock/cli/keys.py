@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from crossdock.cli.gateway import operator, with_gateway
+from crossdock.cli.opening import operator, with_gateway
 from crossdock.cli.output import Config, Json, print_json, print_table
 
 if TYPE_CHECKING:

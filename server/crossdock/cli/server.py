@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 from cyclopts import App, Parameter
 
-from crossdock.cli.gateway import every, operator, with_gateway
+from crossdock.cli.opening import every, operator, with_gateway
 from crossdock.cli.options import moment, span, words
 from crossdock.cli.output import Config, Json, print_json, print_table
 
