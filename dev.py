@@ -13,11 +13,15 @@ if sys.version_info < (3, 11):  # noqa: UP036 - whoever runs it with less is owe
     sys.exit("dev.py needs Python 3.11 or newer; this is {}.{}.".format(*sys.version_info[:2]))
 
 import hashlib
+import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import tomllib
+import urllib.request
+import uuid
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -33,6 +37,8 @@ BOOTSTRAP = HOME / "bootstrap"
 BOOTSTRAP_LOCK = ROOT / "server" / "bootstrap.lock"
 LOCK = ROOT / "server" / "requirements.lock"
 CLIENTS = ROOT / "tests" / "clients"
+VULNERABILITIES = "https://api.osv.dev/v1/querybatch"
+_ABOUT = ("name", "version", "description")
 WINDOWS = sys.platform == "win32"
 
 USAGE = """\
@@ -41,8 +47,9 @@ usage: python3 dev.py COMMAND [ARGUMENTS…]
   demo            start the gateway with a sandbox of every provider, and print its URLs
   test            run the tests; arguments go to pytest, as in `dev.py test -k shipments`
   run COMMAND     run any other crossdock command, as in `dev.py run serve`
-  lint            check style, format and types
+  lint            check style, format and types, and the lock against known vulnerabilities
   lock            resolve every lock again; `--upgrade` takes newer versions
+  sbom            print what server/requirements.lock holds, as CycloneDX JSON
   setup           install only
 
 Everything is installed into .venv/ on first use; delete that folder to start afresh."""
@@ -59,6 +66,8 @@ def main(arguments: list[str]) -> int:
         print(USAGE)
     elif command == "lock":
         lock(rest)
+    elif command == "sbom":
+        print(json.dumps(sbom(), indent=2))
     elif command in ("demo", "test", "run", "lint", "setup"):
         set_up()
         return start(command, rest)
@@ -179,9 +188,74 @@ def lint() -> int:
         for check in checks
         if subprocess.run([program(check[0]), *check[1:]], cwd=ROOT, check=False).returncode
     ]
+    if vulnerable():
+        failed.append("known vulnerabilities")
     if failed:
         say(f"Failed: {', '.join(failed)}.")
     return 1 if failed else 0
+
+
+def locked() -> dict[str, tuple[str, list[str]]]:
+    """Return the version and the SHA-256 of each library in the gateway's lock."""
+    found: dict[str, tuple[str, list[str]]] = {}
+    hashes: list[str] = []
+    for line in LOCK.read_text(encoding="utf-8").splitlines():
+        if pinned := re.match(r"([A-Za-z0-9._-]+)(?:\[[^]]*\])?==([^ ;\\]+)", line):
+            hashes = []
+            found[pinned[1]] = (pinned[2], hashes)
+        elif digest := re.search(r"--hash=sha256:([0-9a-f]{64})", line):
+            hashes.append(digest[1])
+    return found
+
+
+def vulnerable() -> bool:
+    """Ask a database of vulnerabilities about the lock. Where none answers, that is said."""
+    libraries = [(name, version) for name, (version, _) in locked().items()]
+    queries = [
+        {"package": {"name": name, "ecosystem": "PyPI"}, "version": version}
+        for name, version in libraries
+    ]
+    body = json.dumps({"queries": queries}).encode()
+    address = os.environ.get("CROSSDOCK_VULNERABILITIES", VULNERABILITIES)
+    request = urllib.request.Request(address, body, {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=10) as reply:
+            results = json.loads(reply.read())["results"]
+        known = [[one["id"] for one in result.get("vulns") or ()] for result in results]
+        told = zip(libraries, known, strict=True)
+        bad = [f"{name} {version}: {', '.join(ids)}" for (name, version), ids in told if ids]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        say(f"Vulnerabilities: not checked ({type(error).__name__} at {address}).")
+        return False
+    say("\n".join(bad) or f"Vulnerabilities: none known in {len(libraries)} libraries.")
+    return bool(bad)
+
+
+def sbom() -> dict[str, object]:
+    """Return the bill of materials: what an installation from the lock consists of."""
+    own = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    components = [
+        {
+            "type": "library",
+            "bom-ref": f"pkg:pypi/{name.lower()}@{version}",
+            "name": name,
+            "version": version,
+            "purl": f"pkg:pypi/{name.lower()}@{version}",
+            "hashes": [{"alg": "SHA-256", "content": digest} for digest in hashes],
+        }
+        for name, (version, hashes) in locked().items()
+    ]
+    digest = hashlib.sha256(LOCK.read_bytes()).hexdigest()
+    itself = {"type": "application", "bom-ref": own["name"], **{k: own[k] for k in _ABOUT}}
+    return {
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "serialNumber": f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, digest)}",
+        "version": 1,
+        "metadata": {"component": itself},
+        "components": components,
+        "dependencies": [{"ref": own["name"], "dependsOn": [one["bom-ref"] for one in components]}],
+    }
 
 
 def lock(options: list[str]) -> None:

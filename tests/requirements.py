@@ -448,6 +448,7 @@ cli:doctor:remedy  The doctor names what is wrong and what to do.
 audit:lines:no-content  The call log says who did what and how it ended, and no word of what was
     said.
 
+supply:parts:known  What is installed is locked by hash, listed, and checked for known faults.
 audit:lines:none-lost  Every finished call is in the call log; where it cannot be, calls are held back.
 
 # issue 4, done when

@@ -14,6 +14,7 @@ import shlex
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
+from crossdock import __version__
 from crossdock.model import Struct
 
 LONGEST_NAME = 10  # of a server in a client's settings: 64 less mcp____ less the longest tool's
@@ -44,12 +45,13 @@ class Setup(Struct, frozen=True, kw_only=True):
 
 
 class Target(Struct, frozen=True, kw_only=True):
-    """What is being connected: the URL, its name in client settings, and whether an API token is
-    needed besides."""
+    """What is being connected: the URL, its name in client settings, whether an API token is
+    needed besides, and the SHA-512 of the bridge as npm writes it, where that is known."""
 
     url: str
     name: str = "crossdock"
     second_factor: bool = False
+    integrity: str = ""
 
     @property
     def origin(self) -> str:
@@ -321,7 +323,29 @@ def _anything(target: Target) -> Setup:
         snippets=(
             Snippet(where="URL", text=target.url),
             Snippet(where="Program, with its environment", text=" ".join(words)),
+            *_pinned(target),
         ),
+    )
+
+
+def _pinned(target: Target) -> tuple[Snippet, ...]:
+    """Npx checks no integrity of a URL; `npm ci` does, by a lock."""
+    if not target.integrity:
+        return ()
+    package, bridge = "crossdock-connect", f"{target.origin}/connect.tgz"
+    wanted = {"dependencies": {package: bridge}}
+    locked = {
+        "version": __version__,
+        "resolved": bridge,
+        "integrity": target.integrity,
+        "bin": {package: "connect.mjs"},
+    }
+    packages = {"": wanted, f"node_modules/{package}": locked}
+    lock = {"lockfileVersion": 3, "requires": True, "packages": packages}
+    then = f"then `npm ci` takes this bridge and no other, and `npx {package}` starts it"
+    return (
+        Snippet(where="package.json, to pin the bridge", text=_json(wanted)),
+        Snippet(where=f"package-lock.json beside it; {then}", text=_json(lock)),
     )
 
 

@@ -6,6 +6,7 @@ Both are the same for everyone and byte for byte reproducible: neither holds a U
 
 from __future__ import annotations
 
+import base64
 import gzip
 import hashlib
 import io
@@ -31,12 +32,18 @@ _README = f"""# crossdock-connect
 
 
 class Bundle(Struct, frozen=True, kw_only=True):
-    """A file to hand out. `tag` changes when the content does."""
+    """A file to hand out. `tag` changes when the content does; `digest` is its SHA-512, base64."""
 
     name: str
     kind: str
     content: bytes
     tag: str
+    digest: str
+
+    @property
+    def integrity(self) -> str:
+        """The digest as npm's locks hold it."""
+        return f"sha512-{self.digest}"
 
 
 @cache
@@ -134,5 +141,9 @@ def _json(value: Any) -> bytes:
 
 def _bundle(name: str, kind: str, content: bytes) -> Bundle:
     return Bundle(
-        name=name, kind=kind, content=content, tag=hashlib.sha256(content).hexdigest()[:32]
+        name=name,
+        kind=kind,
+        content=content,
+        tag=hashlib.sha256(content).hexdigest()[:32],
+        digest=base64.b64encode(hashlib.sha512(content).digest()).decode(),
     )

@@ -114,7 +114,12 @@ async def page(request: web.Request) -> web.StreamResponse:
         facts = f"MCP server · {len(tools)} tools · {facts}"
         name, shown = slug(grant.name), _tools(tools)
     origin = request.app[app_keys.origins].public_url(request)
-    target = Target(url=f"{origin}/mcp/{token}", name=name, second_factor=refusal == 401)
+    target = Target(
+        url=f"{origin}/mcp/{token}",
+        name=name,
+        second_factor=refusal == 401,
+        integrity=npm_tarball().integrity,
+    )
     content = [
         f'<p class="maker">crossdock {escape(__version__)}</p>',
         f"<h1>{escape(title)}</h1>",
@@ -141,6 +146,7 @@ def _file(request: web.Request, bundle: Bundle) -> web.Response:
         "Cache-Control": "no-cache",
         "Content-Disposition": f'attachment; filename="{bundle.name}"',
         "X-Content-Type-Options": "nosniff",
+        "Repr-Digest": f"sha-512=:{bundle.digest}:",
     }
     known = request.if_none_match or ()
     if any(tag.value in ("*", bundle.tag) for tag in known):
