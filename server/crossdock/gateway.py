@@ -196,7 +196,6 @@ class Gateway:
             gateway = cls(settings, plugins, store, clock)
             await gateway._open_accounts(serving=serving)
             await gateway.sync.reload()
-            await gateway.upstream.start()
         except BaseException:
             await store.close()
             raise

@@ -151,3 +151,25 @@ async def test_a_write_keeps_its_slot_when_its_client_hangs_up(
     assert (error["kind"], len(provider.requests)) == ("busy", 1)
     go.set()
     await until(lambda: running.gateway.calls.running == 0)
+
+
+@pytest.mark.requirement("security:slots:fair")
+async def test_an_account_that_holds_all_its_connections_holds_none_of_anothers(
+    gateway: MakeGateway, pages: Path, provider: Provider
+) -> None:
+    running = await served(gateway, provider, upstream_connections=2)
+    mine, other = await running.server(), await running.server("other")
+    go = asyncio.Event()
+
+    async def wait(request: Any) -> Any:
+        await go.wait()
+        return await reply({"ok": True})(request)
+
+    provider.plays(wait)
+    held = [asyncio.create_task(mine.call(HOLD)) for _ in range(4)]
+    await until(lambda: len(provider.requests) == 2)
+    another = asyncio.create_task(other.call(HOLD))
+    await until(lambda: len(provider.requests) == 3)
+    go.set()
+    assert (await another).data == {"ok": True}
+    assert all(not called.is_error for called in await asyncio.gather(*held))

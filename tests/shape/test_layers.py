@@ -47,7 +47,7 @@ OPEN_TO_ALL = {"authoring", "model", "errors"}
 
 # library: the places of the core that may import it.
 OWNERS = {
-    "aiohttp": {"client", "calls/upstream.py"},
+    "aiohttp": {"client", "calls/upstream.py", "calls/pools.py"},
     "aiohttp.web": {"web", "cli/demo.py"},
     "aiohttp_sse": {"web/sse.py"},
     "alembic": {"store"},

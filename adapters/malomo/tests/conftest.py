@@ -150,7 +150,6 @@ async def upstream() -> AsyncIterator[Upstream]:
     """The gateway's client, allowed to reach this machine, with limits that a test can wait for."""
     limits = UpstreamLimits(total_seconds=3.0, answer_bytes=1024 * 1024)
     client = Upstream(limits, [ipaddress.ip_network("127.0.0.0/8")])
-    await client.start()
     yield client
     await client.close()
 

@@ -126,7 +126,12 @@ class Connection:
         started = time.monotonic()
         try:
             reply = await self._upstream.send(
-                request.verb, url, headers, request.body, self._failures
+                request.verb,
+                url,
+                headers,
+                request.body,
+                self._failures,
+                account=self.account.id,
             )
         except UpstreamFailure as failure:
             measured.status = failure.status

@@ -44,7 +44,7 @@ class Credentials:
         self._auth = adapter.auth
         self._settings = adapter.complete(account.settings)
         self._kept = renewed
-        self._endpoint = TokenEndpoint(upstream, adapter.manifest.failures)
+        self._endpoint = TokenEndpoint(account.id, upstream, adapter.manifest.failures)
         self._fixed = {"Content-Type": "application/json", **adapter.manifest.headers}
         self._values = {name: secret.reveal() for name, secret in account.credentials.items()}
         self._recalled = False
@@ -137,7 +137,8 @@ def _use_of(renewal: Renewal) -> float:
 class TokenEndpoint:
     """Where tokens come from. Implements the authors' `TokenHttp`."""
 
-    def __init__(self, upstream: Upstream, failures: FailuresSpec) -> None:
+    def __init__(self, account: str, upstream: Upstream, failures: FailuresSpec) -> None:
+        self._account = account
         self._upstream = upstream
         # OAuth says why in words of its own (RFC 6749, 5.2), whatever the provider's API does.
         own = [failures.message] if isinstance(failures.message, str) else failures.message
@@ -154,6 +155,8 @@ class TokenEndpoint:
         else:
             body, kind = msgspec.json.encode(json), "application/json"
         headers = {"Content-Type": kind, "Accept": "application/json"}
-        reply = await self._upstream.send("POST", URL(url), headers, body, self._failures)
+        reply = await self._upstream.send(
+            "POST", URL(url), headers, body, self._failures, account=self._account
+        )
         redactor.learn(likely_secrets(reply.body))
         return reply

@@ -22,6 +22,7 @@ from crossdock.adapter.addresses import is_public, meant_by
 from crossdock.adapter.failures import read_failure, read_rate
 from crossdock.adapter.manifest import FailuresSpec
 from crossdock.authoring import UpstreamReply
+from crossdock.calls.pools import Pools
 from crossdock.errors import UpstreamFailure
 from crossdock.model import Struct
 from crossdock.redaction import redactor
@@ -46,31 +47,28 @@ class PrivateAddress(OSError):
 
 
 class Upstream:
-    """One connection pool for all accounts. `start` and `close` it with the application."""
+    """Sends for all accounts, each over connections of its own. `close` it in the end."""
 
     def __init__(self, limits: UpstreamLimits, allow_private: Sequence[Network] = ()) -> None:
         self._limits = limits
         self._allowed = tuple(allow_private)
-        self._public: aiohttp.ClientSession | None = None
-        self._private: aiohttp.ClientSession | None = None
+        self._pools = Pools(self._session, _IDLE_SECONDS)
 
-    async def start(self) -> None:
-        """Open the pools: one for https, one for plain http inside `[upstream] allow_private`."""
-        self._public = self._session(self._public_socket)
-        self._private = self._session(self._private_socket)
+    @property
+    def pools(self) -> int:
+        """How many pools of connections are open."""
+        return len(self._pools)
 
     async def close(self) -> None:
         """Close all connections."""
-        for session in (self._public, self._private):
-            if session is not None:
-                await session.close()
+        await self._pools.close()
 
-    def _session(self, sockets: Any) -> aiohttp.ClientSession:
+    def _session(self, public: bool) -> aiohttp.ClientSession:
+        """Open a pool for https, or for plain http inside `[upstream] allow_private`."""
         connector = aiohttp.TCPConnector(
-            limit=0,
-            limit_per_host=self._limits.connections,
+            limit=self._limits.connections,
             keepalive_timeout=_IDLE_SECONDS,
-            socket_factory=sockets,
+            socket_factory=self._public_socket if public else self._private_socket,
         )
         session = aiohttp.ClientSession(
             connector=connector,
@@ -113,22 +111,24 @@ class Upstream:
         headers: Mapping[str, str],
         body: bytes | None,
         failures: FailuresSpec,
+        *,
+        account: str,
     ) -> UpstreamReply:
         """Send one request and read the whole answer, within time and size limits.
+
+        `account` is the id of the one whose connections are used.
 
         Raises UpstreamFailure for everything but a 2xx answer. A refusal has its `status` and is
         read as `failures` says; without a usable answer it is upstream_unreachable,
         upstream_timeout, upstream_too_large or upstream_malformed; `sent` is False only when
         the request certainly did not leave.
         """
-        session = self._public if url.scheme == "https" else self._private
-        if session is None:
-            raise RuntimeError("Upstream.start was not awaited")
         try:
-            async with session.request(
-                verb, url, headers=headers, data=body, allow_redirects=False
-            ) as response:
-                content = await self._read(response)
+            with self._pools.session(account, public=url.scheme == "https") as session:
+                async with session.request(
+                    verb, url, headers=headers, data=body, allow_redirects=False
+                ) as response:
+                    content = await self._read(response)
         except (aiohttp.ClientError, OSError, TimeoutError, asyncio.IncompleteReadError) as error:
             raise _no_answer(error) from None
         status, told = response.status, _joined(response.headers)

@@ -73,7 +73,7 @@ class Signer:
             credentials={"api_key": Secret("k0")},
         )
         adapter = load_adapter(module, auth=self.scheme)
-        upstream = Upstream(UpstreamLimits())  # never opened: this scheme asks nobody
+        upstream = Upstream(UpstreamLimits())  # this scheme asks nobody
         self.credentials = Credentials(account, adapter, upstream, self.shelf)
 
     async def token(self) -> str:
