@@ -22,9 +22,8 @@ class Origins:
 
     def __init__(self, settings: ServerSettings) -> None:
         self._public = settings.public_url.rstrip("/")
-        names = {_host(name) for name in settings.allowed_hosts}
-        if not settings.allowed_hosts:
-            names |= LOOPBACK
+        # This machine's names stay good beside a list: a health check or a bridge here uses them.
+        names = {_host(name) for name in settings.allowed_hosts} | LOOPBACK
         if self._public:
             names.add(urlsplit(self._public).hostname or "")
         self._hosts = names - {""}
