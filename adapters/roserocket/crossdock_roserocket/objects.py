@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from crossdock.adapter import (
     UpstreamFailure,
     UpstreamReply,
     UpstreamRequest,
+    WriteNotVerified,
     decode,
     rest,
 )
@@ -252,17 +254,46 @@ async def delete_object(call: Call, context: Context) -> Outcome:
 
 
 async def bulk_delete_objects(call: Call, context: Context) -> Outcome:
-    """Delete several records of one key, and look what is left of them."""
+    """Delete several records of one key; the provider says nothing of each, so they are looked for
+    before and after."""
     key = asked_key(context, call.body["objectKey"], "object_key")
-    ids = list(dict.fromkeys(call.body["ids"]))
-    for number, one in enumerate(ids):
+    given = list(dict.fromkeys(call.body["ids"]))
+    for number, one in enumerate(given):
         need_uuid(one, f"ids[{number}]", _FIND_IDS)
-    if allowed(context) is not None:
-        for number, one in enumerate(ids):
-            await need_kind(context, one, key, f"ids[{number}]")
+    there = await asyncio.gather(*(_is_there(context, one, key) for one in given))
+    ids = [one for one, found in zip(given, there, strict=True) if found]
+    if not ids:
+        raise no_record(given[0])
     outcome = await rest(call.with_body(objectKey=key, ids=ids), context)
-    note = f"{len(ids)} ids were sent. Rose Rocket reports nothing per record: read one to check."
-    return noted(outcome, (note,))
+    left = await asyncio.gather(*(_is_left(context, one) for one in ids))
+    if still := [one for one, found in zip(ids, left, strict=True) if found]:
+        raise WriteNotVerified(
+            f"Rose Rocket said yes, but {len(still)} of {len(ids)} can still be read: "
+            f"{', '.join(still)}. The others are gone.",
+            seen=still,
+        )
+    gone = f"{len(ids)} records were deleted, and none of them can be read any more."
+    unknown = [one for one in given if one not in ids]
+    lacking = (f"No record had the id {', '.join(unknown)}.",) if unknown else ()
+    return noted(outcome, (gone, *lacking))
+
+
+async def _is_there(context: Context, record_id: str, key: str) -> bool:
+    try:
+        await need_kind(context, record_id, key, "object_key")
+    except UpstreamFailure as failure:
+        if failure.kind != "not_found":
+            raise
+        return False
+    return True
+
+
+async def _is_left(context: Context, record_id: str) -> bool:
+    try:
+        await read_record(context, record_id)
+    except UpstreamFailure as failure:
+        return failure.kind != "not_found"
+    return True
 
 
 # --- finding ---------------------------------------------------------------------------------

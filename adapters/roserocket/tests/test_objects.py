@@ -270,7 +270,24 @@ async def test_several_are_deleted_by_uuid_only(provider: Any, tools: Any) -> No
     assert await provider.requests() == []
     outcome = await tools.call(tool, objectKey="Order", ids=[ORDER, ORDER])
     assert outcome.data is None
-    assert outcome.notes[0].startswith("1 ids were sent")
+    assert outcome.notes == ("1 records were deleted, and none of them can be read any more.",)
+
+
+async def test_a_deletion_of_several_says_what_was_not_there_and_what_stays(
+    provider: Any, tools: Any
+) -> None:
+    tool = "roserocket_objects_bulk_delete"
+    nobody, other = known_id("nobody"), known_id("order:WEB-6")
+    with pytest.raises(InvalidArguments, match="is of kind task; pass task"):
+        await tools.call(tool, objectKey="order", ids=[ORDER, known_id("task:1")])
+    with pytest.raises(UpstreamFailure, match="No record has the id"):
+        await tools.call(tool, objectKey="order", ids=[nobody])
+    assert await provider.requests("POST") == []
+    outcome = await tools.call(tool, objectKey="order", ids=[ORDER, nobody])
+    assert outcome.notes[1] == f"No record had the id {nobody}."
+    await provider.switch(bulk_delete_keeps=True)
+    with pytest.raises(WriteNotVerified, match="1 of 1 can still be read"):
+        await tools.call(tool, objectKey="order", ids=[other])
 
 
 # --- autocomplete ----------------------------------------------------------------------------

@@ -173,7 +173,7 @@ class _Call:
             raise Refusal(400, [f"ids must contain at most {self.switches.bulk_delete_max}"])
         for record_id in ids:
             row = self.org.records.peek(record_id)
-            if row is not None and row.key == key:
+            if row is not None and row.key == key and not self.switches.bulk_delete_keeps:
                 self.org.delete(row, self.switches)
         return web.Response(status=204)
 

@@ -52,6 +52,7 @@ class Switches(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     user_objects: bool = True  # whether objectKey user can be read by external id
     autocomplete_shape: Literal["array", "results", "record"] = "array"
     bulk_delete_max: int = 0  # 0: no limit
+    bulk_delete_keeps: bool = False  # say yes and delete nothing
 
     # --- search
     search_lag: float = 2  # seconds until search knows of a write; observed: up to minutes
