@@ -109,6 +109,17 @@ async def test_a_board_out_of_sight_is_found_by_no_name(tools: Any, name: str) -
     assert {board["objectKey"] for board in boards} == {"order", "task"}
 
 
+async def test_a_board_outside_the_navigation_is_no_way_round(provider: Any, account: Any) -> None:
+    tools = account(objects=("order",))
+    with pytest.raises(InvalidArguments, match="there is no board"):
+        await tools.call(
+            "list_all_roserocket_objects",
+            object_key="order",
+            board_id=known_id("board:Yard Archive"),
+        )
+    assert await provider.requests("POST") == []
+
+
 async def test_connected_records_out_of_sight_are_not_shown(provider: Any, tools: Any) -> None:
     with pytest.raises(InvalidArguments, match="customer is no connected record of order"):
         await tools.call(GET, id=ORDER, paths="customer")

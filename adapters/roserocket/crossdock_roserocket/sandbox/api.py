@@ -210,8 +210,7 @@ class _Call:
         if wrong:
             raise Refusal(400, wrong)
         row = self.record(body["recordId"])
-        boards = {board["id"]: board["objectKey"] for board in self.org.boards}
-        if boards.get(body["boardId"]) != row.key:
+        if self.org.kinds_of_boards().get(body["boardId"]) != row.key:
             raise Refusal(404, f'Board with ID "{body["boardId"]}" not found.')
         lag = self.switches.event_lag
         event = self.org.events.add(row, body["type"], dict(SERVICE), body["json"], lag=lag)

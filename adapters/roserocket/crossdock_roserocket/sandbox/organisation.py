@@ -36,10 +36,14 @@ class Organisation:
         self.events = Events(now, clock)
         self.groups = Groups(now)
         self.boards: list[dict[str, Any]] = []
+        self.unlisted_boards: list[dict[str, Any]] = []  # not in the left navigation
 
-    def add_board(self, name: str, key: str, at: datetime, *, external: bool = False) -> None:
-        """Put a board into the left navigation."""
-        self.boards.append(
+    def add_board(
+        self, name: str, key: str, at: datetime, *, external: bool = False, listed: bool = True
+    ) -> None:
+        """Make a board; `listed` ones stand in the left navigation."""
+        boards = self.boards if listed else self.unlisted_boards
+        boards.append(
             {
                 "id": known_id(f"board:{name}"),
                 "name": name,
@@ -105,10 +109,14 @@ class Organisation:
         for one in (row, *children):
             self.index.note(one, switches.search_lag)
 
+    def kinds_of_boards(self) -> dict[str, str]:
+        """Return the object key of each board, listed or not."""
+        every = (*self.boards, *self.unlisted_boards)
+        return {board["id"]: board["objectKey"] for board in every}
+
     def found(self, body: dict[str, Any], switches: Switches) -> dict[str, Any]:
         """Answer a search. Raises Refusal."""
-        boards = {board["id"]: board["objectKey"] for board in self.boards}
-        return search(body, boards, self.index, self.records, switches)
+        return search(body, self.kinds_of_boards(), self.index, self.records, switches)
 
 
 def _ids(row: Record) -> Iterable[str]:

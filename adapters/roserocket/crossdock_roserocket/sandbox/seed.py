@@ -88,6 +88,7 @@ def seed(organisation: Organisation) -> None:
     story = _Story(organisation)
     for name, key, external in _BOARDS:
         organisation.add_board(name, key, story.opened, external=external)
+    organisation.add_board("Yard Archive", "task", story.opened, listed=False)
     _people(story)
     customers = _customers(story)
     _loads(story, customers)
