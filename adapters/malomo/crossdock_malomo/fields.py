@@ -87,7 +87,9 @@ class Given(msgspec.Struct, frozen=True):
             old, new = at(before, path), at(seen, path)
             if path in untaken:
                 told.append(_unshown(path, seen))
-            elif _equal(old, new) or (_gone(old) and _gone(new)):
+            elif _gone(old) and _gone(new):
+                told.append(f"{dotted(path)} is not there, so nothing was removed.")
+            elif _equal(old, new):
                 already.append(dotted(path))
             else:
                 told.append(_changed(path, old, new))

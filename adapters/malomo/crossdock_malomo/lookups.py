@@ -20,24 +20,26 @@ from crossdock.adapter import (
     rest,
 )
 
+_BOTH = "Malomo finds a number only together with customer_email: give both."
+_LATE = "An order made or changed a moment ago may not show here yet."
 _LOOKUPS = frozenset({"alternate_id", "number", "tracking_code"})
 
 
 async def list_orders(call: Call, context: Context) -> Outcome:
     """List orders; a look-up by one of the filters gives a list of none or one."""
     if _LOOKUPS.isdisjoint(call.query):
-        return await rest(call, context)
+        outcome = await rest(call, context)
+        none = outcome.data == [] and outcome.next_page is None and bool(call.query)
+        return msgspec.structs.replace(outcome, notes=(*outcome.notes, _LATE)) if none else outcome
     try:
         return await rest(call, cast("Context", _Listing(context)))
     except UpstreamFailure as failure:
         if failure.kind in ("forbidden", "upstream_rejected") and _number_alone(call):
-            failure.args = (
-                f"{failure} Malomo finds a number only together with customer_email: give both.",
-            )
+            failure.args = (f"{str(failure).rstrip('.')}. {_BOTH}",)
         if failure.kind != "not_found":
             raise
-        note = f"Malomo found no such order: {failure}"
-        return Outcome(data=[], rate=failure.rate, notes=(note,))
+        note = f"Malomo found no such order: {str(failure).rstrip('.')}."
+        return Outcome(data=[], rate=failure.rate, notes=(note, _LATE))
 
 
 def _number_alone(call: Call) -> bool:

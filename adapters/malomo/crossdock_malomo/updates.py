@@ -124,7 +124,7 @@ async def read(context: Context, target: Target) -> Reading:
         reply = await context.send(UpstreamRequest(verb="GET", path=target.path))
     except UpstreamFailure as failure:
         if failure.kind == "not_found" and target.hint:
-            failure.args = (f"{failure} {target.hint}",)
+            failure.args = (f"{str(failure).rstrip('.')}. {target.hint}",)
         raise
     fields = decode(reply.body)
     if not isinstance(fields, dict):

@@ -49,7 +49,7 @@ async def create_webhook(call: Call, context: Context) -> Outcome:
         return await create(call, context, "webhook", fields, notes)
     except UpstreamFailure as failure:
         if failure.kind in ("upstream_rejected", "conflict"):
-            failure.args = (f"{failure} {_TAKEN}",)
+            failure.args = (f"{str(failure).rstrip('.')}. {_TAKEN}",)
         raise
 
 

@@ -194,7 +194,7 @@ WRONG = [
         EVENT,
         {"order_id": "89123", "type": "NoteAdded", "timestamp": "2026-11-21T08:14:00Z"},
         "timestamp",
-        ("integer",),
+        ("integer", "Give Unix seconds"),
         (EVENT, {"order_id": "89123", "type": "NoteAdded", "timestamp": 1795248840}),
     ),
     # updates

@@ -34,7 +34,10 @@ def split(binding: Binding, raw: msgspec.Raw | None, open_cursor: OpenCursor) ->
                 raise InvalidArguments(alias, f"is another spelling of {key}; give one of them")
             arguments[key] = arguments.pop(alias)
     arguments = _plain(arguments, binding)
-    binding.validate(arguments)
+    try:
+        binding.validate(arguments)
+    except InvalidArguments as error:
+        raise _hinted(error, binding.places.get(error.argument)) from None
     placed: dict[str, Any] = {"path": {}, "query": {}, "body": {}, "mapper": {}}
     for key, value in arguments.items():
         argument = binding.places.get(key)
@@ -145,9 +148,7 @@ def _checked(argument: Argument, value: Any) -> Any:
         try:
             _check_id(argument, value)
         except InvalidArguments as error:
-            if not argument.hint:
-                raise
-            raise InvalidArguments(error.argument, f"{error.why}. {argument.hint}") from None
+            raise _hinted(error, argument) from None
     elif argument.where == "query":
         for one in value if isinstance(value, list) else [value]:
             if isinstance(one, str):
@@ -155,6 +156,13 @@ def _checked(argument: Argument, value: Any) -> Any:
         if argument.style == "comma" and isinstance(value, list):
             return ",".join(str(one) for one in value)
     return value
+
+
+def _hinted(error: InvalidArguments, argument: Argument | None) -> InvalidArguments:
+    """Let the argument's hint follow a refusal of its value."""
+    if argument is None or not argument.hint:
+        return error
+    return InvalidArguments(error.argument, f"{error.why}. {argument.hint}")
 
 
 def _check_id(argument: Argument, value: str) -> None:

@@ -87,7 +87,8 @@ def hinted(failure: UpstreamFailure, call: Call) -> UpstreamFailure:
     """Say of an id that the provider does not know where to go instead."""
     if failure.kind == "not_found":
         hints = [one.hint for one in call.tool.arguments if one.hint and one.where == "path"]
-        failure.args = (" ".join([str(failure), *hints]),)
+        if hints:
+            failure.args = (" ".join([f"{str(failure).rstrip('.')}.", *hints]),)
     return failure
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crossdock.adapter.rest import one_segment, read_record, request_of
+from crossdock.adapter.rest import hinted, one_segment, read_record, request_of
 from crossdock.authoring import Argument, Call, Endpoint, Tool, UpstreamReply
 from crossdock.errors import InvalidArguments, UpstreamFailure
 
@@ -158,3 +158,12 @@ def test_what_was_taken_in_part_is_told(body: Any, notes: int) -> None:
     for note in found.notes:
         assert "bad title" in note
         assert "size" in note
+
+
+def test_a_hint_follows_an_id_that_nobody_knows_and_nothing_else() -> None:
+    known = Argument(key="id", name="id", where="path", schema={}, hint="Ids stand in the list.")
+    asked = call(arguments=(known,))
+    unknown = hinted(UpstreamFailure("not_found", "No y with id 7"), asked)
+    assert str(unknown) == "No y with id 7. Ids stand in the list."
+    assert str(hinted(UpstreamFailure("upstream_error", "Down"), asked)) == "Down"
+    assert str(hinted(UpstreamFailure("not_found", "No y"), call())) == "No y"
