@@ -275,6 +275,8 @@ security:slots:asking  A call that waits for a human holds no slot, and how many
 security:slots:fair  No account takes the slots or the connections of another.
 security:guessing:slow  Wrong API tokens are counted by address and put off, each is written down
     with where it came from, no path leads around it, and a weak admin token stops the start.
+security:unread:bounded  Answers that clients do not read keep their slots, hold bounded memory and end in time.
+security:connections:bounded  A request's head has to come in time, and connections are bounded.
 security:hostile:answered  Every malformed thing gets one defined answer, never a 5xx, and the next
     good request is served.
 

@@ -86,6 +86,11 @@ class LimitSettings(Section, frozen=True, kw_only=True):
     calls_in_all: Count = 512
     questions_per_server: Count = 32
     questions_in_all: Count = 256
+    answers_bytes_per_server: Count = 64 * 1024 * 1024
+    answers_bytes_in_all: Count = 256 * 1024 * 1024
+    answer_write_seconds: Seconds = 30.0
+    header_seconds: Seconds = 10.0
+    connections: Count = 4_096
     keepalive_seconds: Seconds = 75.0
     shutdown_seconds: Seconds = 25.0
     audit_days: Count = 90

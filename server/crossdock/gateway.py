@@ -120,6 +120,10 @@ class Gateway:
                 "crossdock_mcp_servers": ("Live MCP servers.", lambda: self.gate.live_servers),
                 "crossdock_accounts": ("Usable accounts.", lambda: len(self.accounts.all())),
                 "crossdock_calls_running": ("Calls under way.", lambda: self.calls.running),
+                "crossdock_answers_bytes": (
+                    "Bytes of large answers being read or not yet taken by clients.",
+                    lambda: self.calls.bytes,
+                ),
                 "crossdock_calls_asking": (
                     "Calls that wait for a human.",
                     lambda: self.calls.asking,

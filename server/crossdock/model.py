@@ -191,6 +191,9 @@ class Peer(Protocol):
     async def release(self) -> None:
         """Let the client hang up, if it can come back for the answer."""
 
+    def afterwards(self, done: Callable[[], None]) -> None:
+        """Have this called when the answer was written, or nobody can take it any more."""
+
 
 class Tools(Protocol):
     """All that the protocol layer knows of tools."""

@@ -76,11 +76,15 @@ class Calls:
         if bound.binding.tool.headers:
             client.check_headers(bound.binding.tool.headers, arguments)
         slot = self._slots.enter(grant)
-        measured = Measured()
+        measured = Measured(slot.read)
         run = self._run(grant, bound, arguments, client, measured, slot)
         if bound.binding.tool.effect == "read":
-            return await run
-        return await self._shielded(run, measured, slot)
+            outcome = await run
+        else:
+            outcome = await self._shielded(run, measured, slot)
+        slot.weigh(len(outcome.data))
+        client.afterwards(slot.leave)
+        return outcome
 
     def _found(self, grant: Grant, name: str, client: Peer) -> Bound:
         try:
@@ -93,6 +97,11 @@ class Calls:
     def running(self) -> int:
         """How many calls are under way."""
         return self._slots.running
+
+    @property
+    def bytes(self) -> int:
+        """How many bytes large answers hold that are being read or written."""
+        return self._slots.bytes
 
     @property
     def asking(self) -> int:
@@ -134,10 +143,10 @@ class Calls:
         self._writes.add(task)
         task.add_done_callback(self._writes.discard)
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
-        task.add_done_callback(lambda _: slot.leave())  # also where it never began to run
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
+            task.add_done_callback(lambda _: slot.leave())  # nobody is there to take its answer
             if not measured.wrote:
                 task.cancel()
             raise
@@ -154,8 +163,9 @@ class Calls:
         try:
             await self._room()  # a call whose line could not be kept must not be made
             return await self._noted(grant, bound, arguments, client, measured, slot)
-        finally:
+        except BaseException:
             slot.leave()
+            raise
 
     async def _noted(
         self,

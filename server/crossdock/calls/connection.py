@@ -17,7 +17,7 @@ from crossdock.calls.credentials import Credentials, Signature
 from crossdock.calls.echoes import without
 from crossdock.calls.locks import Locks
 from crossdock.calls.tenant import Tenant
-from crossdock.calls.upstream import Upstream, query_string
+from crossdock.calls.upstream import Read, Upstream, query_string
 from crossdock.errors import ConfigError, UpstreamFailure
 from crossdock.model import Account, Renewed
 
@@ -27,12 +27,14 @@ _UPWARDS = re.compile(r"/(?:\.|%2e){1,2}(?:/|$)", re.IGNORECASE)
 class Measured:
     """Counts the requests of one call, from its start.
 
-    `wrote` says that a write was sent, `accepted` that the provider said yes to one.
+    `wrote` says that a write was sent, `accepted` that the provider said yes to one. `read` is told
+    of every part of a large answer before it is kept, and may refuse it.
     """
 
-    __slots__ = ("accepted", "requests", "seconds", "started", "status", "wrote")
+    __slots__ = ("accepted", "read", "requests", "seconds", "started", "status", "wrote")
 
-    def __init__(self) -> None:
+    def __init__(self, read: Read | None = None) -> None:
+        self.read = read
         self.started = time.monotonic()
         self.requests = 0
         self.seconds = 0.0
@@ -132,6 +134,7 @@ class Connection:
                 request.body,
                 self._failures,
                 account=self.account.id,
+                read=measured.read,
             )
         except UpstreamFailure as failure:
             measured.status = failure.status

@@ -178,6 +178,7 @@ class _Inner:
         self.can_ask = client.can_ask
         self.ask = client.ask
         self.release = client.release
+        self.afterwards = client.afterwards
 
     @property
     def request_id(self) -> str:

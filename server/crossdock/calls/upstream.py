@@ -10,7 +10,7 @@ import asyncio
 import ipaddress
 import socket
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -29,7 +29,11 @@ from crossdock.redaction import redactor
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _ERROR_BYTES = 65_536
+_COUNTED = 65_536  # smaller answers are not worth counting
 _IDLE_SECONDS = 10  # longer-lived idle connections meet a provider that just closed them
+
+
+Read = Callable[[int, int], None]
 
 
 class UpstreamLimits(Struct, frozen=True, kw_only=True):
@@ -113,10 +117,12 @@ class Upstream:
         failures: FailuresSpec,
         *,
         account: str,
+        read: Read | None = None,
     ) -> UpstreamReply:
         """Send one request and read the whole answer, within time and size limits.
 
-        `account` is the id of the one whose connections are used.
+        `account` is the id of the one whose connections are used. `read` is called with the number
+        of bytes and the status before more of a large answer is kept; what it raises ends that.
 
         Raises UpstreamFailure for everything but a 2xx answer. A refusal has its `status` and is
         read as `failures` says; without a usable answer it is upstream_unreachable,
@@ -128,7 +134,7 @@ class Upstream:
                 async with session.request(
                     verb, url, headers=headers, data=body, allow_redirects=False
                 ) as response:
-                    content = await self._read(response)
+                    content = await self._read(response, read)
         except (aiohttp.ClientError, OSError, TimeoutError, asyncio.IncompleteReadError) as error:
             raise _no_answer(error) from None
         status, told = response.status, _joined(response.headers)
@@ -137,12 +143,12 @@ class Upstream:
         rate = read_rate(told, failures.rate_limit)
         return UpstreamReply(status=status, headers=told, body=content, rate=rate)
 
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+    async def _read(self, response: aiohttp.ClientResponse, read: Read | None) -> bytes:
         # An error page is read for its words only; a good answer is read whole or refused.
         good = response.status < 300
         most = self._limits.answer_bytes if good else _ERROR_BYTES
         chunks: list[bytes] = []
-        size = 0
+        size = counted = 0
         while chunk := await response.content.readany():
             size += len(chunk)
             if size > most:
@@ -155,6 +161,13 @@ class Upstream:
                     )
                 break
             chunks.append(chunk)
+            if read is not None and size > _COUNTED:
+                try:
+                    read(size - counted, response.status)
+                except UpstreamFailure:
+                    response.close()
+                    raise
+                counted = size
         return b"".join(chunks)
 
 

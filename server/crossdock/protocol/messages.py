@@ -59,7 +59,8 @@ class Request(msgspec.Struct, kw_only=True):
 
     `id` is the one under which it is logged. `admit` judges the request's token again, for streams
     that outlive the judgement. Where its transport knows of no `session`, the dispatcher finds
-    that and the `revision` from message and headers, and fills them in.
+    that and the `revision` from message and headers, and fills them in. The transport
+    calls what is in `afterwards` once the answer was written, or could not be.
     """
 
     grant: Grant
@@ -70,6 +71,7 @@ class Request(msgspec.Struct, kw_only=True):
     admit: Callable[[], Grant]
     session: Session | None = None
     revision: Revision = ASSUMED
+    afterwards: list[Callable[[], None]] = msgspec.field(default_factory=list)
 
 
 class Reply(Struct, frozen=True, kw_only=True):

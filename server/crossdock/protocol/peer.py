@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -149,6 +149,10 @@ class ClientPeer:
     async def release(self) -> None:
         """Let the client hang up, if it can come back for the answer."""
         await self._request.channel.release()
+
+    def afterwards(self, done: Callable[[], None]) -> None:
+        """Have this called when the answer was written, or nobody can take it any more."""
+        self._request.afterwards.append(done)
 
     # --- there and back ----------------------------------------------------------------------
 

@@ -33,4 +33,6 @@ outlives: web.RequestKey[bool] = web.RequestKey("outlives", bool)
 """Whether a request's work goes on when its connection breaks: the answer can be fetched."""
 outliving: web.AppKey[set[asyncio.Task[None]]] = web.AppKey("outliving")
 """The tasks of such requests: asyncio itself holds tasks but weakly."""
+afterwards: web.RequestKey[list[Callable[[], None]]] = web.RequestKey("afterwards")
+"""What is to be called when the answer was written, or nobody takes it any more."""
 request_id: web.RequestKey[str] = web.RequestKey("request_id", str)

@@ -192,17 +192,3 @@ class QuietHandler(RequestHandler):
         """Log the kind of error alone: its text may hold the request line."""
         error = kwargs.get("exc_info")
         log.warning("http.failed", reason=type(error).__name__ if error else "")
-
-
-class _QuietServer(web.Server):
-    def __call__(self) -> QuietHandler:
-        return QuietHandler(self, loop=self._loop, **self._kwargs)
-
-
-class QuietRunner(web.AppRunner):
-    """A runner whose connections are QuietHandlers. aiohttp has no public place to say so."""
-
-    async def _make_server(self) -> Any:
-        server = await super()._make_server()
-        server.__class__ = _QuietServer
-        return server

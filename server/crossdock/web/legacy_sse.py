@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from functools import partial
 from urllib.parse import urlsplit
 
@@ -45,6 +46,7 @@ class LegacyStream:
         self.session = session
         self.messages = Stream(session.nonce)
         self.running: set[asyncio.Task[None]] = set()
+        self._owed: dict[int, list[Callable[[], None]]] = {}
 
     # As the protocol's `Channel`:
 
@@ -55,9 +57,34 @@ class LegacyStream:
 
     async def send(self, message: bytes) -> None:
         """Send a message; a client that reads nothing loses its stream."""
-        self.messages.push(message)
+        self._push(message)
+
+    def answer(self, message: bytes, afterwards: list[Callable[[], None]]) -> None:
+        """Send an answer; `afterwards` is called when it was written, or never can be."""
+        number = self._push(message)
+        self._owed[number] = afterwards
+        if self.messages.ended:
+            self.sent(number)
+
+    def _push(self, message: bytes) -> int:
+        number = self.messages.push(message)
         if self.messages.clogged or self.messages.size > _MOST_BYTES:
             self.messages.end()
+        return number
+
+    def sent(self, number: int) -> None:
+        """A message was written, or never will be."""
+        self.messages.sent(number)
+        for done in self._owed.pop(number, ()):
+            done()
+
+    def close(self) -> None:
+        """Nothing is written any more."""
+        self.messages.end()
+        for task in self.running:
+            task.cancel()
+        for number in [*self._owed]:
+            self.sent(number)
 
     async def release(self) -> None:
         """There is no coming back here."""
@@ -83,23 +110,23 @@ async def get(request: web.Request) -> web.StreamResponse:
         with contextlib.suppress(*GONE):  # the client has gone
             await response.prepare(request)
             await response.send(_endpoint(request, id), event="endpoint")
-            await _carry(messages, response)
+            await _carry(stream, response)
     finally:
         response.stop()
         keepalive.leave(stream)
         del opened[id]
         listeners.remove(listener)
         app[app_keys.dispatcher].leave(stream.session)
-        for task in stream.running:
-            task.cancel()
+        stream.close()
     return response
 
 
-async def _carry(messages: Stream, response: EventStream) -> None:
+async def _carry(stream: LegacyStream, response: EventStream) -> None:
+    messages = stream.messages
     while not messages.ended:
         for number, message in messages.after(0):
             await response.message(message)
-            messages.sent(number)
+            stream.sent(number)
         if not messages.ended and not messages.after(0):
             await messages.more()
 
@@ -168,6 +195,11 @@ async def _take(request: web.Request, grant: Grant, stream: LegacyStream, messag
 
 
 async def _answer(dispatcher: Dispatcher, received: Request, stream: LegacyStream) -> None:
-    reply = await dispatcher.answer(received)
-    if reply.payload is not None:
-        await stream.send(reply.payload)
+    try:
+        reply = await dispatcher.answer(received)
+        if reply.payload is not None:
+            stream.answer(reply.payload, [*received.afterwards])
+            received.afterwards.clear()
+    finally:
+        for done in received.afterwards:
+            done()

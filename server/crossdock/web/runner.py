@@ -14,7 +14,7 @@ from crossdock.errors import ConfigError
 from crossdock.gateway import Gateway
 from crossdock.log import logger
 from crossdock.web.app import build
-from crossdock.web.guards import QuietRunner
+from crossdock.web.connections import BoundedRunner
 
 log = logger(__name__)
 
@@ -25,8 +25,9 @@ class WebRunner:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         limits = gateway.settings.limits
-        self._runner = QuietRunner(
+        self._runner = BoundedRunner(
             build(gateway),
+            limits,
             access_log=None,
             handler_cancellation=True,
             auto_decompress=False,  # an encoded body is refused, not unpacked before we see it

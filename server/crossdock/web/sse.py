@@ -1,9 +1,9 @@
 """Server-sent events: every event stream of the gateway, and how a message looks on one.
 
-aiohttp-sse makes the streams: it writes the events, and lets a client go that takes nothing for two
-minutes. What it cannot do stands here: answer a POST with `no-transform`, and keep quiet. Its
-heartbeat is a task per stream that speaks whether there was silence or not; only the oldest
-transport uses it, the others are kept alive by one timer for all (`keepalive.py`).
+aiohttp-sse makes the streams: it writes the events, and lets a client go that takes nothing for
+`answer_write_seconds`. What it cannot do stands here: answer a POST with `no-transform`, and keep
+quiet. Its heartbeat is a task per stream that speaks whether there was silence or not; only the
+oldest transport uses it, the others are kept alive by one timer for all (`keepalive.py`).
 """
 
 from __future__ import annotations
@@ -43,7 +43,11 @@ class EventStream(EventSourceResponse):
 
     def __init__(self, request: web.Request, *, heartbeat: float = _NEVER) -> None:
         super().__init__(
-            headers=headers(request), sep="\n", allow_all_methods=True, ping_interval=heartbeat
+            headers=headers(request),
+            sep="\n",
+            allow_all_methods=True,
+            ping_interval=heartbeat,
+            send_timeout=request.app[app_keys.settings].limits.answer_write_seconds,
         )
         self.headers["Cache-Control"] = _CACHE_CONTROL  # the library has words of its own
         del self.headers["Connection"]  # aiohttp knows whether the connection is kept

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from aiohttp import web
@@ -35,6 +36,8 @@ async def post(request: web.Request) -> web.StreamResponse:
 
 async def _answer(request: web.Request, grant: Grant, channel: PostChannel, body: bytes) -> Reply:
     dispatcher = request.app[app_keys.dispatcher]
+    afterwards: list[Callable[[], None]] = []
+    request[app_keys.afterwards] = afterwards
     made = partial(
         Request,
         grant=grant,
@@ -42,6 +45,7 @@ async def _answer(request: web.Request, grant: Grant, channel: PostChannel, body
         channel=channel,
         id=request[app_keys.request_id],
         admit=partial(admit, request),
+        afterwards=afterwards,
     )
     if is_batch(body):
         return await dispatcher.answer_batch([made(message=part) for part in read_batch(body)])
