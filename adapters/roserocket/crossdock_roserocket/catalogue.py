@@ -1,8 +1,9 @@
 """What is documented about Rose Rocket's objects: keys, fields, options. The table is
 catalogue.toml; nothing else in this package names a field's options.
 
-The provider has no endpoint that lists its keys or fields, and its pages are not complete. So a
-key that is not here is refused (unless it ends in __c), but a field that is not here passes.
+The provider has no endpoint that lists its keys or fields, and organisations add their own. So a
+key or a field that is not here is refused, unless it ends in __c; of a key without fields here
+nothing is known, and any name passes.
 """
 
 from __future__ import annotations
