@@ -8,6 +8,7 @@ import traceback
 from cyclopts import App, CycloptsError
 
 from crossdock import __version__
+from crossdock.cli.options import UsageError
 from crossdock.errors import AdapterError, ConfigError, CrossdockError, PluginError, StoreError
 
 EXIT_FAILED, EXIT_USAGE, EXIT_CONFIG, EXIT_INTERRUPTED = 1, 2, 78, 130
@@ -62,6 +63,9 @@ def main(arguments: list[str] | None = None) -> None:
         code = app(given, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
         _say(f"{str(error).strip()} See `crossdock {_command(given)}--help`.")
+        sys.exit(EXIT_USAGE)
+    except UsageError as error:
+        _say(f"{error}. See `crossdock {_command(given)}--help`.")
         sys.exit(EXIT_USAGE)
     except CrossdockError as error:
         if debug:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from crossdock.cli.opening import with_gateway
 from crossdock.cli.options import moment, span
@@ -34,7 +35,7 @@ def audit(
     server: Annotated[str | None, Parameter(help="An MCP server's id.")] = None,
     outcome: Annotated[str | None, Parameter(help="ok, or a kind of failure.")] = None,
     request: Annotated[str | None, Parameter(help="The request id of an answer.")] = None,
-    limit: Annotated[int, Parameter(help="Most lines to show.")] = 50,
+    limit: Annotated[int, Parameter(help="Most lines to show.", validator=Number(gte=1))] = 50,
     config: Config = None,
     json: Json = False,
 ) -> int:

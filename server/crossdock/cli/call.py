@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import msgspec
 from cyclopts import Parameter
 
-from crossdock.cli.options import expanded, headers_of
+from crossdock.cli.options import UsageError, expanded, headers_of, mcp_url
 from crossdock.cli.output import Json, print_json
 
 
@@ -33,18 +33,17 @@ def call(
     Exits 1 when the tool says no. Example:
     `crossdock call '${CROSSDOCK_URL}' list_all_malomo_orders limit=5`
     """
-    return asyncio.run(_call(expanded(url, "the URL"), tool, arguments, headers_of(header), json))
+    target = mcp_url(expanded(url, "the URL"))
+    return asyncio.run(_call(target, tool, arguments, headers_of(header), json))
 
 
 def _arguments(pairs: tuple[str, ...], schema: dict[str, Any]) -> dict[str, Any]:
-    from crossdock.errors import CrossdockError
-
     known = schema.get("properties", {})
     found: dict[str, Any] = {}
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not equals or not name:
-            raise CrossdockError(f"{pair!r} is no argument; write NAME=VALUE")
+            raise UsageError(f"{pair!r} is no argument; write NAME=VALUE")
         found[name] = text if known.get(name, {}).get("type") == "string" else _value(text)
     return found
 

@@ -13,8 +13,7 @@ from urllib.parse import urlsplit
 
 from cyclopts import Parameter
 
-from crossdock.cli.options import headers_of
-from crossdock.errors import CrossdockError
+from crossdock.cli.options import headers_of, mcp_url
 from crossdock.model import LOOPBACK
 
 _Client = Literal[
@@ -57,7 +56,7 @@ def connect(
     The URL never shows in what this prints, but for --print.
     Example: `CROSSDOCK_URL=… crossdock connect --check`
     """
-    target = _checked(url)
+    target = mcp_url(url)
     if print is not None:
         return _print(print, target, name)
     headers = headers_of(header)
@@ -70,14 +69,6 @@ def connect(
         _complain("The URL is http, so its token travels unprotected; use https.")
     asyncio.run(_bridge(target, headers))
     return 0
-
-
-def _checked(url: str) -> str:
-    with contextlib.suppress(ValueError):
-        parts = urlsplit(url.strip())
-        if parts.scheme in ("http", "https") and parts.hostname:
-            return url.strip()
-    raise CrossdockError("that is no URL; use https://<gateway>/mcp/<token>")
 
 
 def _print(client: str, url: str, name: str) -> int:

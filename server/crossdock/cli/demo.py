@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from crossdock.cli.output import Json, print_json
 
@@ -28,7 +29,12 @@ class DemoSandbox(msgspec.Struct, frozen=True, kw_only=True):
 
 def demo(
     *,
-    port: Annotated[int, Parameter(help="Port of the gateway; 0 takes a free one.")] = 8787,
+    port: Annotated[
+        int,
+        Parameter(
+            help="Port of the gateway; 0 takes a free one.", validator=Number(gte=0, lte=65535)
+        ),
+    ] = 8787,
     json: Json = False,
 ) -> int:
     """Start the gateway and a sandbox of every adapter that has one, and print URLs to paste.

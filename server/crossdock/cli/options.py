@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
 
 from crossdock.errors import CrossdockError
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+class UsageError(CrossdockError):
+    """A command line with a word that cannot be read; the text names it and how it is written."""
 
 
 def words(text: str) -> tuple[str, ...]:
@@ -29,7 +35,7 @@ def moment(text: str, option: str) -> datetime | None:
     except ValueError:
         found = None
     if found is None or found.tzinfo is None:
-        raise CrossdockError(
+        raise UsageError(
             f"{option} {text!r} is no moment; write 2027-01-31T00:00:00Z, or 30d for a span"
         )
     return found
@@ -49,9 +55,18 @@ def pairs(given: list[str] | None, option: str) -> dict[str, str]:
     for text in given or []:
         name, equals, value = text.partition("=")
         if not equals or not name:
-            raise CrossdockError(f"{option} takes NAME=VALUE")
+            raise UsageError(f"{option} takes NAME=VALUE")
         found[name] = value
     return found
+
+
+def mcp_url(text: str) -> str:
+    """Return an MCP URL; what was given is not repeated in an error, since it may be a secret."""
+    with contextlib.suppress(ValueError):
+        parts = urlsplit(text.strip())
+        if parts.scheme in ("http", "https") and parts.hostname:
+            return text.strip()
+    raise UsageError("that is no URL; use https://<gateway>/mcp/<token>")
 
 
 def headers_of(given: list[str] | None) -> dict[str, str]:
@@ -65,10 +80,10 @@ def headers_of(given: list[str] | None) -> dict[str, str]:
 def _header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
     if not colon or not _HEADER_NAME.fullmatch(name.strip()):
-        raise CrossdockError("--header wants 'Name: value'")
+        raise UsageError("--header wants 'Name: value'")
     value = expanded(value, "--header").strip()
     if not value.isprintable():
-        raise CrossdockError(f"the header {name.strip()} holds a character that none may hold")
+        raise UsageError(f"the header {name.strip()} holds a character that none may hold")
     return name.strip(), value
 
 

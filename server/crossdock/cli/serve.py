@@ -7,6 +7,7 @@ from typing import Annotated
 
 import msgspec
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from crossdock.cli.output import Config
 
@@ -15,8 +16,13 @@ def serve(
     *,
     config: Config = None,
     host: Annotated[str | None, Parameter(help="Listen here instead of [server] host.")] = None,
-    port: Annotated[int | None, Parameter(help="Listen here instead of [server] port.")] = None,
-    workers: Annotated[int | None, Parameter(help="Processes; only 1 for now.")] = None,
+    port: Annotated[
+        int | None,
+        Parameter(help="Listen here instead of [server] port.", validator=Number(gte=0, lte=65535)),
+    ] = None,
+    workers: Annotated[
+        int | None, Parameter(help="Processes; only 1 for now.", validator=Number(gte=1))
+    ] = None,
 ) -> int:
     """Run the gateway until SIGTERM or Ctrl-C.
 

@@ -8,7 +8,7 @@ import msgspec
 from cyclopts import App, Parameter
 
 from crossdock.cli.opening import every, operator, with_gateway
-from crossdock.cli.options import moment, span, words
+from crossdock.cli.options import UsageError, moment, span, words
 from crossdock.cli.output import Config, Json, print_json, print_table
 
 if TYPE_CHECKING:
@@ -199,11 +199,10 @@ def rotate(
     Example: `crossdock server rotate mcp_srv_0123456789abcdef01234567 --overlap 1h`
     """
     from crossdock.control import Rotate, convert
-    from crossdock.errors import CrossdockError
 
     length = span(overlap)
     if length is None:
-        raise CrossdockError(f"--overlap {overlap!r} is no span; write 0s, 30m, 1h or up to 7d")
+        raise UsageError(f"--overlap {overlap!r} is no span; write 0s, 30m, 1h or up to 7d")
     how = convert({"overlap_seconds": int(length.total_seconds())}, Rotate)
 
     async def work(gateway: Gateway) -> int:
