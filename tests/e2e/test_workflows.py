@@ -1,8 +1,9 @@
-"""The three workflows of the Malomo article, by the official clients, against `crossdock demo`."""
+"""The articles' workflows and prompts, by the official clients, against `crossdock demo`."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,7 +19,7 @@ CLIENTS = pytest.mark.parametrize(
 )
 
 
-def _call(name: str, **arguments: Any) -> dict[str, Any]:
+def _call(name: str, /, **arguments: Any) -> dict[str, Any]:
     return {"op": "call", "name": name, "arguments": arguments}
 
 
@@ -201,3 +202,186 @@ async def test_a_429_reaches_the_official_clients_after_one_request(
         assert (error["kind"], error["retry_after_seconds"]) == ("rate_limited", 30)
         assert limited["structured"] == {"error": error}
         assert len(await _requests(up)) == 1
+
+
+# --- the articles' prompts -------------------------------------------------------------------
+
+Judge = Callable[[Any], Any]
+MALOMO: list[tuple[str, dict[str, Any], Judge, Any]] = [
+    (
+        "list_all_malomo_orders",
+        {"customer_email": "help@example.com"},
+        lambda data: [[p["tracking_code"] for p in one["shipments"]] for one in data["result"]],
+        [
+            ["9400100000000000001045"],
+            ["9400100000000000001031"],
+            ["9400100000000000000999", "9400100000000000001000"],
+        ],
+    ),
+    (
+        "get_single_malomo_orders_by_tracking_code_by_id",
+        {"id": "1Z9999999999999999", "fields": ["number", "shipments.status"]},
+        lambda data: (data["number"], data["shipments"]),
+        ("#1040", [{"status": "out_for_delivery"}]),
+    ),
+    (
+        "list_all_malomo_order_events",
+        {"order_id": "89123"},
+        lambda data: [
+            one["properties"]["location"]["city"]
+            for one in data["result"]
+            if one["label"].startswith("Delayed at sorting facility")
+        ],
+        ["Memphis"],
+    ),
+    (
+        "update_a_malomo_order_by_id",
+        {"id": "89123", "shipments": [{"carrier": "fedex", "tracking_code": "123456789044"}]},
+        lambda data: sorted(one["tracking_code"] for one in data["shipments"]),
+        ["123456789044", "9400111899223100012345"],
+    ),
+    (
+        "create_a_malomo_webhook",
+        {"topic": "shipment.exception", "url": "https://api.mycompany.com/webhooks/malomo-alerts"},
+        lambda data: (data["topic"], data["active"]),
+        ("shipment.exception", True),
+    ),
+]
+ROSEROCKET: list[tuple[str, dict[str, Any], Judge, Any]] = [
+    (
+        "list_all_roserocket_objects",
+        {"objectKey": "Order", "filters": {"createdAt": "today"}},
+        lambda data: {(one["externalId"], one["status"]) for one in data["result"]},
+        {(number, "new") for number in ("PO-9942", "WEB-6", "WEB-7", "WEB-8")},
+    ),
+    (
+        "list_all_roserocket_objects",
+        {"objectKey": "Order", "filters": {"createdAt": "today", "status": ["new", "booked"]}},
+        lambda data: data["result_count"],
+        4,
+    ),
+    (
+        "get_single_roserocket_objects_external_by_id",
+        {"id": "PO-88912", "objectKey": "Order"},
+        lambda data: data["refNum"],
+        "SAP-88912",
+    ),
+    (
+        "list_all_roserocket_events",
+        {"recordId": "5519", "objectKey": "Order"},
+        lambda data: [
+            one["user"]["firstName"]
+            for one in data["result"]
+            if "checked in" in one["json"].get("logMessage", "")
+        ],
+        ["Dale"],
+    ),
+    (
+        "create_a_roserocket_event",
+        {"recordId": "5519", "type": "Delay", "message": "Delayed by 2 hours by heavy traffic."},
+        lambda data: data["type"],
+        "internal",
+    ),
+    (
+        "list_all_roserocket_boards",
+        {"objectKey": "Order"},
+        lambda data: [one["name"] for one in data["result"] if not one["isExternal"]],
+        ["Active Dispatch", "Billing Review"],
+    ),
+    (
+        "roserocket_user_groups_search",
+        {"name": "West Coast Fleet Operations"},
+        lambda data: [one["name"] for one in data["result"]],
+        ["West Coast Fleet Operations"],
+    ),
+    (
+        "update_a_roserocket_object_by_id",
+        {"id": "ord_12345", "objectKey": "Order", "json": {"status": "delivered"}},
+        lambda data: data["status"],
+        "delivered",
+    ),
+]
+
+
+@CLIENTS
+@pytest.mark.requirement("malomo:tools:complete", "roserocket:tools:complete")
+async def test_the_articles_prompts_are_answered_truly(
+    tmp_path: Path, clients: ModuleType, client: str, protocol: str
+) -> None:
+    async with demo.running(tmp_path) as up:
+        for integration, prompts in (("malomo", MALOMO), ("roserocket", ROSEROCKET)):
+            steps = [_call(tool, **arguments) for tool, arguments, _, _ in prompts]
+            hello, *answers = await clients.drive(client, up.server(integration), steps)
+            assert hello["protocol"] == protocol
+            for (tool, _, judge, expected), answer in zip(prompts, answers, strict=True):
+                assert judge(_data(answer)) == expected, tool
+
+
+# Each wrong call, a word of its refusal, and the call that the refusal leads to.
+WRONG: list[tuple[str, str, dict[str, Any], str, tuple[str, dict[str, Any]]]] = [
+    (
+        "malomo",
+        "list_all_malomo_orders",
+        {"limit": 500},
+        "maximum of 50",
+        ("list_all_malomo_orders", {"limit": 50}),
+    ),
+    (
+        "malomo",
+        "list_all_malomo_orders",
+        {"customer_emial": "help@example.com"},
+        "did you mean customer_email?",
+        ("list_all_malomo_orders", {"customer_email": "help@example.com"}),
+    ),
+    (
+        "malomo",
+        "get_single_malomo_order_by_id",
+        {},
+        "id: is required, as in get_single_malomo_order_by_id",
+        ("get_single_malomo_order_by_id", {"id": "89123"}),
+    ),
+    (
+        "roserocket",
+        "list_all_roserocket_objects",
+        {"objectKey": "Order", "filters": {"stattus": "new"}},
+        "Did you mean status",
+        ("list_all_roserocket_objects", {"objectKey": "Order", "filters": {"status": "new"}}),
+    ),
+    (
+        "roserocket",
+        "list_all_roserocket_objects",
+        {"objectKey": "Order", "filtersOperator": "nor"},
+        "allowed are and, or",
+        ("list_all_roserocket_objects", {"objectKey": "Order", "filtersOperator": "or"}),
+    ),
+    (
+        "roserocket",
+        "update_a_roserocket_object_by_id",
+        {"id": "ord_12345", "objectKey": "Order", "json": {"status": "Completed"}},
+        "delivered",
+        (
+            "update_a_roserocket_object_by_id",
+            {"id": "ord_12345", "objectKey": "Order", "json": {"status": "delivered"}},
+        ),
+    ),
+]
+
+
+@CLIENTS
+@pytest.mark.requirement("tools:arguments:repairable")
+async def test_a_refusal_is_repaired_by_the_call_that_it_names(
+    tmp_path: Path, clients: ModuleType, client: str, protocol: str
+) -> None:
+    async with demo.running(tmp_path) as up:
+        for integration in ("malomo", "roserocket"):
+            table = [row for row in WRONG if row[0] == integration]
+            steps = []
+            for _, tool, given, _, (then, repaired) in table:
+                steps += [_call(tool, **given), _call(then, **repaired)]
+            hello, *answers = await clients.drive(client, up.server(integration), steps)
+            assert hello["protocol"] == protocol
+            for index, (_, tool, _, says, _) in enumerate(table):
+                refused, repaired = answers[2 * index : 2 * index + 2]
+                assert refused["isError"] is True, tool
+                assert says in json.loads(refused["texts"][0])["error"]["message"]
+                _data(repaired)
