@@ -277,6 +277,12 @@ security:guessing:slow  Wrong API tokens are counted by address and put off, eac
     with where it came from, no path leads around it, and a weak admin token stops the start.
 security:unread:bounded  Answers that clients do not read keep their slots, hold bounded memory and end in time.
 security:connections:bounded  A request's head has to come in time, and connections are bounded.
+security:second-factor:bound  A server opens only to the API tokens that count for it, and the call
+    log names the one that was used.
+security:changes:told  The call log says what an operator changed, from what to what, who and from
+    where, and never a secret.
+security:credentials:stay  Whoever leads an account's credentials to another host has to give them
+    again, whichever way the host changes.
 security:hostile:answered  Every malformed thing gets one defined answer, never a 5xx, and the next
     good request is served.
 

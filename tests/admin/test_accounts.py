@@ -179,7 +179,9 @@ async def test_a_patch_merges_settings_and_replaces_credentials_by_field(
     rekeyed = await running.request("PATCH", path, {"credentials": {"api_key": API_KEY}})
     assert rekeyed.json["credentials"]["api_key"] == {"set": True, "last4": API_KEY[-4:]}
     assert rekeyed.json["settings"] == {"base_url": shop}
-    without = await running.request("PATCH", path, {"settings": {"base_url": None}})
+    without = await running.request(
+        "PATCH", path, {"settings": {"base_url": None}, "credentials": {"api_key": API_KEY}}
+    )
     assert without.json["settings"] == {}
 
 

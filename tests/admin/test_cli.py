@@ -133,7 +133,11 @@ def test_accounts_are_listed_changed_and_removed(run: Run) -> None:
     changed = run("account", "update", id, "--name", "New", "--set", "base_url=https://x.example",
                   "--credential", "api_key=-", "--json", stdin=KEY + "\n").json  # fmt: skip
     assert (changed["name"], changed["settings"]) == ("New", {"base_url": "https://x.example"})
-    assert run("account", "update", id, "--unset", "base_url", "--json").json["settings"] == {}
+    alone = run("account", "update", id, "--unset", "base_url")
+    assert (alone.code, "credentials.api_key again" in alone.err) == (1, True)
+    unset = run("account", "update", id, "--unset", "base_url", "--credential", "api_key=-",
+                "--json", stdin=KEY + "\n").json  # fmt: skip
+    assert unset["settings"] == {}
     assert run("server", "create", id, "--name", "Agent").code == 0
     refused = run("account", "remove", id)
     assert refused.code == 1
@@ -181,6 +185,16 @@ def test_a_server_goes_its_way_from_create_to_revoke(run: Run) -> None:
     ends = datetime.fromisoformat(made["expires_at"])
     assert abs(ends - datetime.now(UTC) - timedelta(days=30)) < timedelta(minutes=1)
     id = made["id"]
+    factors = [
+        run("token", "create", "--name", name, "--role", "client", "--json").json["id"]
+        for name in ("one", "two")
+    ]
+    named = run("server", "update", id, "--second-factor", *factors, "--json").json
+    assert named["config"]["second_factors"] == factors
+    unnamed = run("server", "update", id, "--second-factor", "all", "--json").json
+    assert "second_factors" not in unnamed["config"]
+    unknown = run("server", "update", id, "--second-factor", "tok_nobody")
+    assert (unknown.code, "tok_nobody" in unknown.err) == (1, True)
     changed = run(
         "server", "update", id, "--name", "Renamed", "--methods", "all", "--allowed-ips", "all",
         "--expires-at", "never", "--no-require-api-token-auth", "--json",

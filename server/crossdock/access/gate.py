@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_network
 
 from msgspec.structs import replace
 
@@ -189,9 +189,23 @@ def _about(grant: Grant) -> tuple[str, str]:
 
 
 @lru_cache(maxsize=1024)
-def _networks(texts: tuple[str, ...]) -> tuple[IPv4Network | IPv6Network, ...]:
-    return tuple(ip_network(text) for text in texts)
+def _networks(texts: tuple[str, ...]) -> Mapping[tuple[int, int], frozenset[int]]:
+    """Return the networks by IP version and number of free bits, each as what stands above these.
+
+    An address is looked up once for each size of network, however many networks there are.
+    """
+    found: dict[tuple[int, int], set[int]] = {}
+    for network in map(ip_network, texts):
+        free = network.max_prefixlen - network.prefixlen
+        found.setdefault((network.version, free), set()).add(int(network.network_address) >> free)
+    return {size: frozenset(heads) for size, heads in found.items()}
 
 
 def _inside(address: Address | None, texts: tuple[str, ...]) -> bool:
-    return address is not None and any(address in network for network in _networks(texts))
+    if address is None:
+        return False
+    number = int(address)
+    return any(
+        version == address.version and number >> free in heads
+        for (version, free), heads in _networks(texts).items()
+    )

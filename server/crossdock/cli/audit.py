@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from crossdock.gateway import Gateway
     from crossdock.store import AuditEntry
 
+_HEADINGS = (
+    *("time", "kind", "who", "did", "to", "outcome", "ms", "upstream", "request"),
+    *("from", "second factor", "changed"),
+)
 _When = Annotated[str, Parameter(help="A moment as 2027-01-31T00:00:00Z, or 2h for two hours ago.")]
 
 
@@ -73,7 +77,7 @@ def audit(
                 print_json(entry)
             return 0
         print_table(
-            ("time", "kind", "who", "did", "to", "outcome", "ms", "upstream", "request"),
+            _HEADINGS,
             [_row(entry) for entry in found],
         )
         return 0
@@ -82,6 +86,7 @@ def audit(
 
 
 def _row(entry: AuditEntry) -> tuple[object, ...]:
+    changes = entry.changes or {}
     return (
         entry.time,
         entry.kind,
@@ -92,6 +97,9 @@ def _row(entry: AuditEntry) -> tuple[object, ...]:
         "" if entry.seconds is None else round(entry.seconds * 1000),
         entry.upstream_status or "",
         entry.request_id or "",
+        entry.address or "",
+        entry.second_factor or "",
+        "; ".join(f"{field}: {old!r} → {new!r}" for field, (old, new) in changes.items()),
     )
 
 

@@ -43,6 +43,14 @@ _Confirm = Annotated[
 _Second = Annotated[
     bool | None, Parameter(help="Whether an API token is asked for besides the URL.")
 ]
+_Factors = Annotated[
+    list[str] | None,
+    Parameter(
+        name="--second-factor",
+        consume_multiple=True,
+        help="Ids of the API tokens that count where one is asked for. Absent or `all`: all.",
+    ),
+]
 _AcceptNew = Annotated[
     bool | None, Parameter(help="Whether tools of an adapter's upgrade appear by themselves.")
 ]
@@ -62,6 +70,7 @@ def create(
     confirm: _Confirm = None,
     objects: _Objects = "",
     allowed_ips: _Addresses = "",
+    second_factor: _Factors = None,
     accept_new_tools: _AcceptNew = None,
     config: Config = None,
     json: Json = False,
@@ -77,6 +86,7 @@ def create(
         tags=tags,
         objects=objects,
         allowed_ips=allowed_ips,
+        second_factors=",".join(second_factor or ()),
         require_api_token_auth=require_api_token_auth,
         tool_exposure=tool_exposure,
         result_format=result_format,
@@ -147,6 +157,7 @@ def update(
     confirm: _Confirm = None,
     objects: _Objects = "",
     allowed_ips: _Addresses = "",
+    second_factor: _Factors = None,
     accept_new_tools: _AcceptNew = None,
     config: Config = None,
     json: Json = False,
@@ -162,6 +173,7 @@ def update(
         tags=tags,
         objects=objects,
         allowed_ips=allowed_ips,
+        second_factors=",".join(second_factor or ()),
         require_api_token_auth=require_api_token_auth,
         tool_exposure=tool_exposure,
         result_format=result_format,
@@ -262,11 +274,23 @@ def origin(gateway: Gateway) -> str:
 
 
 def _scope(
-    *, methods: str, tags: str, objects: str, allowed_ips: str, **others: Any
+    *,
+    methods: str,
+    tags: str,
+    objects: str,
+    allowed_ips: str,
+    second_factors: str,
+    **others: Any,
 ) -> dict[str, Any]:
     """Return the keys of `config` that were named; None takes a filter away."""
     scope: dict[str, Any] = {key: value for key, value in others.items() if value is not None}
-    filters = {"methods": methods, "tags": tags, "objects": objects, "allowed_ips": allowed_ips}
+    filters = {
+        "methods": methods,
+        "tags": tags,
+        "objects": objects,
+        "allowed_ips": allowed_ips,
+        "second_factors": second_factors,
+    }
     for key, text in filters.items():
         if text:
             scope[key] = None if text == "all" else list(words(text))

@@ -85,6 +85,7 @@ class Control:
             catalog,
             self.accounts,
             self._audited,
+            tokens=store.api_tokens,
             pepper=store.keys.ring.pepper,
             clock=clock,
         )

@@ -5,7 +5,7 @@ Those of config.toml are shown and tried like the others, and changed only there
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -21,7 +21,8 @@ from crossdock.calls.accounts import (
 )
 from crossdock.calls.catalog import Catalog, unknown_word
 from crossdock.calls.upstream import Network
-from crossdock.control.audited import Audited
+from crossdock.control.audited import Audited, changed_fields
+from crossdock.control.destinations import refuse_redirection
 from crossdock.control.requests import (
     AccountChange,
     NewAccount,
@@ -89,6 +90,7 @@ class AccountControl:
                 self._sync.learn_account,
             )
             verb.account_id = stored.id
+            verb.changes = changed_fields({}, _told(stored))
         return self._shown(stored)
 
     async def page(self, limit: int, cursor: str | None) -> tuple[list[ShownAccount], str | None]:
@@ -118,11 +120,15 @@ class AccountControl:
         with self._audited(actor, "account.change") as verb:
             self._refuse_configured(account_id)
             verb.account_id = (await self._stored(account_id)).id
+            difference: dict[str, Any] = {}
 
             def merged(now: StoredAccount) -> StoredAccount:
-                return self._merged(now, change)
+                after = self._merged(now, change)
+                difference.update(changed_fields(_told(now), _told(after)))
+                return after
 
             stored = await self._written(account_id, merged)
+            verb.changes = difference
             if stored is None:
                 raise missing("integrated account", account_id)
             if change.settings is not msgspec.UNSET or change.credentials is not msgspec.UNSET:
@@ -133,7 +139,8 @@ class AccountControl:
         """Delete an account. Raises Rejected (409) while servers live, unless `cascade`."""
         with self._audited(actor, "account.remove") as verb:
             self._refuse_configured(account_id)
-            verb.account_id = (await self._stored(account_id)).id
+            before = await self._stored(account_id)
+            verb.account_id = before.id
             try:
                 gone = await self._sync.write(
                     lambda: self._rows.remove(account_id, cascade=cascade),
@@ -148,6 +155,7 @@ class AccountControl:
                 ) from None
             if gone is None:
                 raise missing("integrated account", account_id)
+            verb.changes = changed_fields(_told(before), {})
 
     async def verify(self, account_id: str, actor: Caller) -> ShownVerification:
         """Make the adapter's verification call, and keep in mind how it ended."""
@@ -268,7 +276,7 @@ class AccountControl:
         credentials = _without_null({**unread, **known, **fresh})
         if settings != now.settings or fresh:
             self._check(adapter, settings, credentials)
-            _refuse_redirection(adapter, now.settings, settings, known.keys() - fresh.keys())
+            refuse_redirection(adapter, now.settings, settings, known.keys() - fresh.keys())
         return msgspec.structs.replace(
             now,
             name=now.name if change.name is msgspec.UNSET else change.name,
@@ -359,20 +367,13 @@ class AccountControl:
         )
 
 
-def _refuse_redirection(
-    adapter: Adapter, before: Mapping[str, Any], after: Mapping[str, Any], kept: Iterable[str]
-) -> None:
-    """Whoever sends a credential to another host must know it: it cannot be read here, and
-    would be there. Raises Rejected (422)."""
-    declared = adapter.manifest.credentials
-    secret = sorted(name for name in kept if name not in declared or declared[name].secret)
-    for name, value in after.items():
-        if name.endswith("_url") and secret and value != before.get(name):
-            again = ", ".join(f"credentials.{field}" for field in secret)
-            raise invalid(
-                f"settings.{name}",
-                f"leads the account's credentials to another host; give {again} again with it",
-            )
+def _told(account: StoredAccount) -> dict[str, Any]:
+    """Return what the call log may say of an account; of a credential, that it is another one."""
+    credentials = {
+        f"credentials.{name}": secret for name, secret in sorted(account.credentials.items())
+    }
+    settings = {f"settings.{name}": value for name, value in account.settings.items()}
+    return {"name": account.name, **settings, **credentials}
 
 
 def _index(cursor: str | None) -> int:

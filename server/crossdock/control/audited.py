@@ -7,21 +7,28 @@ wrong place.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from typing import Any
+
+import msgspec
 
 from crossdock.access.gate import Caller
 from crossdock.errors import CrossdockError, Rejected
+from crossdock.model import Secret
 from crossdock.store import AuditEntry
+
+_LONGEST = 300  # of a value in JSON
 
 
 class AuditedVerb:
     """What the line of a verb will say it was about; filled in as records are found."""
 
-    __slots__ = ("account_id", "server_id", "target")
+    __slots__ = ("account_id", "changes", "server_id", "target")
 
     def __init__(self) -> None:
+        self.changes: dict[str, Any] | None = None
         self.account_id: str | None = None
         self.server_id: str | None = None
         self.target: str | None = None
@@ -61,5 +68,28 @@ class Audited:
                     account_id=verb.account_id,
                     server_id=verb.server_id,
                     target=verb.target,
+                    address=actor.address,
+                    changes=verb.changes or None,
                 )
             )
+
+
+def changed_fields(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """Return {field: [old, new]} of the fields that differ; null where there is none.
+
+    Of a Secret stands no more than that it is there, and a long value is cut.
+    """
+    return {
+        name: [_noted(before.get(name)), _noted(after.get(name), before.get(name))]
+        for name in dict.fromkeys([*before, *after])
+        if before.get(name) != after.get(name)
+    }
+
+
+def _noted(value: Any, before: Any = None) -> Any:
+    if isinstance(value, Secret):
+        return "set" if before is None else "replaced"
+    text = msgspec.json.encode(value).decode()
+    if len(text) <= _LONGEST:
+        return msgspec.to_builtins(value)
+    return f"{text[:_LONGEST]}… ({len(text):,} characters)"

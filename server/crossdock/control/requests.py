@@ -44,6 +44,7 @@ Moment = Annotated[
     datetime, msgspec.Meta(description="A moment in the future, with its zone.", tz=True)
 ]
 _ID = re.compile(r"[A-Za-z0-9_.-]{1,200}")
+MOST_ENTRIES = 1_000  # of each list in a server's config
 LONGEST_OVERLAP = 7 * 24 * 3600
 
 
@@ -162,9 +163,12 @@ def future(moment: datetime | None, now: datetime) -> datetime | None:
 
 def check_lists(scope: Scope, place: str = "config.") -> None:
     """Refuse empty filters, and networks that are none. Raises Rejected."""
-    for field in ("methods", "tags", "objects", "allowed_ips"):
-        if getattr(scope, field) == ():
+    for field in ("methods", "tags", "objects", "allowed_ips", "second_factors"):
+        entries = getattr(scope, field)
+        if entries == ():
             raise invalid(f"{place}{field}", "is empty; leave it out to allow all")
+        if entries is not None and len(entries) > MOST_ENTRIES:
+            raise invalid(f"{place}{field}", f"has more than {MOST_ENTRIES:,} entries")
     for index, text in enumerate(scope.allowed_ips or ()):
         try:
             ipaddress.ip_network(text)

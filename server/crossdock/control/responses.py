@@ -95,6 +95,7 @@ class ShownScope(Struct, frozen=True, kw_only=True):
     allowed_ips: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
     accept_new_tools: bool
     answer_tokens: int | msgspec.UnsetType = msgspec.UNSET
+    second_factors: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 class ShownServer(Struct, frozen=True, kw_only=True):

@@ -5,23 +5,25 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
 
 from crossdock.access.gate import Caller
 from crossdock.access.sync import Sync
-from crossdock.access.tokens import hash_token, mint
+from crossdock.access.tokens import PREFIXES, hash_token, mint
 from crossdock.calls.catalog import Catalog
 from crossdock.calls.discovery import offered
 from crossdock.calls.sizes import tokens_of
 from crossdock.control.accounts import AccountControl
-from crossdock.control.audited import Audited
+from crossdock.control.audited import Audited, changed_fields
 from crossdock.control.requests import (
     AcceptTools,
     NewServer,
     Rotate,
     ServerChange,
     can_be_id,
+    check_lists,
     convert,
     future,
     invalid,
@@ -30,7 +32,14 @@ from crossdock.control.requests import (
 from crossdock.control.responses import Issued, ShownServer, shown_server
 from crossdock.errors import InvalidArguments, Rejected
 from crossdock.model import Account, Scope, ToolList
-from crossdock.store import BadCursor, ServerRows, StoredServer, UnknownAccount, random_id
+from crossdock.store import (
+    ApiTokenRows,
+    BadCursor,
+    ServerRows,
+    StoredServer,
+    UnknownAccount,
+    random_id,
+)
 
 
 class ServerControl:
@@ -44,10 +53,12 @@ class ServerControl:
         accounts: AccountControl,
         audited: Audited,
         *,
+        tokens: ApiTokenRows,
         pepper: bytes,
         clock: Callable[[], datetime],
     ) -> None:
         self._rows = rows
+        self._tokens = tokens
         self._sync = sync
         self._catalog = catalog
         self._accounts = accounts
@@ -65,6 +76,7 @@ class ServerControl:
                 scope = msgspec.structs.replace(
                     scope, require_api_token_auth=new.require_api_token_auth
                 )
+            await self._check_factors(scope)
             scope = self._checked_scope(account, scope)
             token = mint("mcp")
             now = self._clock()
@@ -89,6 +101,7 @@ class ServerControl:
                 )
             except UnknownAccount:
                 raise missing("integrated account", account_id) from None
+            verb.changes = changed_fields({}, _told(server))
         return self._issued(server, token)
 
     async def page(
@@ -119,16 +132,23 @@ class ServerControl:
             expires_at = change.expires_at
             if expires_at is not msgspec.UNSET:
                 expires_at = future(expires_at, self._clock())
+            if change.config is not msgspec.UNSET and "second_factors" in change.config:
+                await self._check_factors(self._merged_scope(server.scope, change))
+            difference: dict[str, Any] = {}
 
             def merged(now: StoredServer) -> StoredServer:
                 scope = self._merged_scope(now.scope, change)
-                return msgspec.structs.replace(
+                after = msgspec.structs.replace(
                     self._rescoped(now, scope),
                     name=now.name if change.name is msgspec.UNSET else change.name,
                     expires_at=now.expires_at if expires_at is msgspec.UNSET else expires_at,
                 )
+                difference.update(changed_fields(_told(now), _told(after)))
+                return after
 
-            return await self._written(server.id, lambda: self._rows.update(server.id, merged))
+            changed = await self._written(server.id, lambda: self._rows.update(server.id, merged))
+            verb.changes = difference
+        return changed
 
     async def rotate(self, server: StoredServer, how: Rotate, actor: Caller) -> Issued:
         """Give a server a new URL; the old one stays good for the overlap."""
@@ -139,6 +159,7 @@ class ServerControl:
             rotated = await self._written(
                 server.id, lambda: self._rows.rotate(server.id, hashed, overlap=overlap)
             )
+            verb.changes = changed_fields(_told(server), _told(rotated))
         return self._issued(rotated, token)
 
     def _issued(self, server: StoredServer, token: str) -> Issued:
@@ -158,6 +179,7 @@ class ServerControl:
             )
             if not removed:
                 raise missing("MCP server", server.id)
+            verb.changes = changed_fields(_told(server), {})
 
     async def _written(
         self, server_id: str, verb: Callable[[], Awaitable[StoredServer | None]]
@@ -205,7 +227,11 @@ class ServerControl:
                     accepted_version=version if which.tools is None else now.accepted_version,
                 )
 
-            return await self._written(server.id, lambda: self._rows.update(server.id, accepted))
+            changed = await self._written(server.id, lambda: self._rows.update(server.id, accepted))
+            before = set(server.accepted_tools or ())
+            fresh = [name for name in changed.accepted_tools or () if name not in before]
+            verb.changes = changed_fields({}, {"accepted_tools": fresh or None})
+        return changed
 
     async def adopt_tools(self) -> None:
         """Write down what servers may offer: whatever was there before an upgrade is accepted.
@@ -299,5 +325,28 @@ class ServerControl:
             )
         return scope
 
+    async def _check_factors(self, scope: Scope) -> None:
+        """Refuse second factors that are no API tokens of the store. Raises Rejected (422)."""
+        check_lists(scope)
+        for index, token_id in enumerate(scope.second_factors or ()):
+            if not can_be_id(token_id) or await self._tokens.get(token_id) is None:
+                # what cannot be an id is not repeated: it may be a token in the wrong place
+                known = can_be_id(token_id) and not token_id.startswith(tuple(PREFIXES.values()))
+                raise invalid(
+                    f"config.second_factors[{index}]",
+                    f"there is no API token of {f'the id {token_id!r}' if known else 'this id'}",
+                )
+
     def _hash(self, token: str) -> bytes:
         return hash_token(self._pepper, token)
+
+
+def _told(server: StoredServer) -> dict[str, Any]:
+    """Return what the call log may say of a server."""
+    config = {f"config.{key}": value for key, value in msgspec.to_builtins(server.scope).items()}
+    return {
+        "name": server.name,
+        **config,
+        "expires_at": server.expires_at,
+        "old_url_until": server.previous_expires_at,
+    }

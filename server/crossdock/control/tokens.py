@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
 from crossdock.access.gate import Caller
 from crossdock.access.sync import Sync
 from crossdock.access.tokens import hash_token, last4, mint
-from crossdock.control.audited import Audited
+from crossdock.control.audited import Audited, changed_fields
 from crossdock.control.requests import NewToken, can_be_id, future, invalid, missing
 from crossdock.control.responses import IssuedToken, ShownToken, issued_token, shown_token
 from crossdock.store import ApiToken, ApiTokenRows, BadCursor, random_id
@@ -49,6 +50,7 @@ class TokenControl:
             )
             verb.target = token.id
             await self._sync.write(lambda: self._rows.add(token), self._sync.learn_token)
+            verb.changes = changed_fields({}, _told(shown_token(token)))
         return issued_token(token, text)
 
     async def page(self, limit: int, cursor: str | None) -> tuple[list[ShownToken], str | None]:
@@ -67,11 +69,21 @@ class TokenControl:
         return shown_token(found)
 
     async def revoke(self, token_id: str, actor: Caller) -> None:
-        """Delete an API token; it opens nothing from the next request on."""
+        """Delete an API token; it opens nothing from the next request on.
+
+        A server that names it among its second factors stays shut to all but the others.
+        """
         with self._audited(actor, "token.revoke") as verb:
-            verb.target = (await self.show(token_id)).id
+            before = await self.show(token_id)
+            verb.target = before.id
             removed = await self._sync.write(
                 lambda: self._rows.remove(token_id), lambda _: self._sync.drop_token(token_id)
             )
             if not removed:
                 raise missing("API token", token_id)
+            verb.changes = changed_fields(_told(before), {})
+
+
+def _told(token: ShownToken) -> dict[str, Any]:
+    """Return what the call log may say of an API token."""
+    return {"name": token.name, "role": token.role, "expires_at": token.expires_at}
