@@ -241,7 +241,7 @@ description = "Id of the thing."
 [body.name]
 type = "string"
 description = "Its name."
-[mapper.erase]
+[body.erase]
 type = "array"
 items = { type = "string" }
 description = "Parts to erase."

@@ -254,7 +254,8 @@ async def test_an_answer_does_not_make_up_for_a_capability(server: Server) -> No
 @pytest.mark.requirement("mcp2026:ask:input-required")
 async def test_a_mapper_that_asks_after_it_wrote_is_stopped(server: Server) -> None:
     response = await _call(server, "talker_things_write_and_ask")
-    assert Called(response, response.result).error["kind"] == "bad_tool_output"
+    error = Called(response, response.result).error
+    assert (error["kind"], error["cause"]) == ("write_outcome_unknown", "bad_tool_output")
 
 
 # --- older revisions -------------------------------------------------------------------------
