@@ -7,11 +7,12 @@ import re
 import msgspec
 
 # C0, C1, soft hyphen, Arabic letter mark, Mongolian separator, zero width, bidi, line and paragraph
-# separators, invisible operators, byte order mark, annotation marks, surrogates, tag characters.
+# separators, invisible operators, byte order mark, annotation marks, surrogates, controls of
+# hieroglyphs, shorthand and musical beams, tag characters.
 UNSEEN = (
     r"\x00-\x1f\x7f-\x9f\xad\u061c\u115f\u1160\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
     r"\u3164\ufeff\uffa0\ufff9-\ufffb\ud800-\udfff"
-    "\U000e0000-\U000e0fff"
+    "\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
 _UNSEEN = re.compile(f"[{UNSEEN}]")
 
