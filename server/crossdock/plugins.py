@@ -47,6 +47,9 @@ class PluginRecord(Struct, frozen=True, kw_only=True):
     error: str = ""
 
 
+_Loadable = tuple[str, str, str, Callable[[], object]]  # name, source, version, how to load it
+
+
 class Plugins:
     """All plugins of one application."""
 
@@ -67,9 +70,12 @@ class Plugins:
 
         Raises PluginError under `[plugins] strict`, ConfigError for an unsafe folder.
         """
-        for name, source, version, load in [*self._entry_points(), *self._dropped_in()]:
-            if not self._wanted(name):
-                continue
+        found = [*self._entry_points(), *self._dropped_in()]
+        self.take(one for one in found if self._wanted(one[0]))
+
+    def take(self, found: Iterable[_Loadable]) -> None:
+        """Load these, then gather the adapters. Raises PluginError under `[plugins] strict`."""
+        for name, source, version, load in found:
             try:
                 with _told_when_slow(name, source):
                     plugin = load()
@@ -82,13 +88,13 @@ class Plugins:
         settings = self._settings
         return name not in settings.disabled and (not settings.only or name in settings.only)
 
-    def _entry_points(self) -> Iterator[tuple[str, str, str, Callable[[], object]]]:
+    def _entry_points(self) -> Iterator[_Loadable]:
         for point in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda p: p.name):
             dist = point.dist
             source = dist.name if dist else point.value
             yield point.name, source, dist.version if dist else "", point.load
 
-    def _dropped_in(self) -> Iterator[tuple[str, str, str, Callable[[], object]]]:
+    def _dropped_in(self) -> Iterator[_Loadable]:
         if self._folder is None or not self._folder.is_dir():
             return
         _refuse_writable(self._folder)
@@ -309,3 +315,18 @@ def load_plugins(settings: Settings) -> Plugins:
     plugins.add(BuiltinSecrets(settings.folder), "secrets")
     plugins.load()
     return plugins
+
+
+def load_folders(folders: Iterable[Path]) -> Plugins:
+    """Load the plugins of these folders, whoever may write them, and nothing else."""
+    plugins = Plugins(PluginSettings(folder=""), Path())
+    plugins.take((one.name, str(one), "", partial(_from_folder, one)) for one in folders)
+    return plugins
+
+
+def _from_folder(folder: Path) -> ModuleType:
+    sys.path.insert(0, str(folder.parent))  # a distribution may name its own modules in full
+    try:
+        return _import(folder.name, folder / "__init__.py")
+    finally:
+        sys.path.remove(str(folder.parent))

@@ -146,6 +146,14 @@ def test_accounts_are_listed_changed_and_removed(run: Run) -> None:
     assert run("account", "show", id).code == 1
 
 
+def test_the_tools_of_a_stored_account_are_shown_as_those_of_config_toml(run: Run) -> None:
+    stored = account(run)
+    assert run("tools", stored, "--json").json == run("tools", "shop", "--json").json
+    unknown = run("tools", "acc_1")
+    assert unknown.code == 1
+    assert "crossdock account list" in unknown.err
+
+
 def test_accounts_of_config_toml_are_changed_only_there(run: Run) -> None:
     assert run("account", "show", "shop", "--json").json["source"] == "config"
     done = run("account", "update", "shop", "--name", "x")
@@ -347,7 +355,7 @@ def test_the_doctor_finds_what_is_wrong_and_names_the_remedy(run: Run, tmp_path:
     assert found["admin API"][0] == found["shop"][0] == "ok"
     (tmp_path / "config.toml").write_text(CONFIG + "\n[server]\nprot = 1\n", encoding="utf-8")
     code, found = findings(run)
-    assert code == 1
+    assert code == 78
     assert found["configuration"][0] == "fail"
     assert "did you mean `port`" in found["configuration"][1]
 

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import os
 import sys
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from cyclopts import Parameter
 
-from crossdock.cli.options import words
+from crossdock.cli.opening import missing_store
+from crossdock.cli.options import UsageError, words
 from crossdock.cli.output import Config, Json, print_json, print_table
 
 if TYPE_CHECKING:
     from crossdock.adapter import Adapter
+    from crossdock.adapter.load import Toolset
     from crossdock.authoring import Tool
-    from crossdock.config import Settings
+    from crossdock.config import AccountSettings, Settings
+    from crossdock.control.responses import ShownAccount
     from crossdock.model import Scope
-    from crossdock.plugins import Plugins
+    from crossdock.plugins import PluginRecord, Plugins
 
 
 def _load(config: Any) -> tuple[Settings, Plugins]:
@@ -33,22 +40,18 @@ def _load(config: Any) -> tuple[Settings, Plugins]:
 def check(*adapters: str, config: Config = None, json: Json = False) -> int:
     """Lint adapters: endpoints withheld for want of documentation, errors with file:line.
 
-    Exits 1 on an error. Example: `crossdock check malomo`
+    Each is named, or a path: a folder with an adapter.toml, or a distribution that holds one.
+    Without any, all that are loaded are checked. Exits 1 on an error.
+    Example: `crossdock check malomo ./adapters/mine`
     """
-    from crossdock.errors import CrossdockError
-
-    _, plugins = _load(config)
-    broken = [record for record in plugins.records() if record.error]
-    unknown = [name for name in adapters if name not in plugins.adapters]
-    if unknown and not any(name == record.name for name in unknown for record in broken):
-        known = ", ".join(sorted(plugins.adapters)) or "none"
-        raise CrossdockError(f"no adapter {unknown[0]!r} is loaded; loaded: {known}")
-    reports = [
-        _report(adapter)
-        for name, adapter in sorted(plugins.adapters.items())
-        if not adapters or name in adapters
-    ]
-    failures = [r for r in broken if not adapters or r.name in adapters]
+    paths = [Path(word) for word in adapters if _is_path(word)]
+    names = [word for word in adapters if not _is_path(word)]
+    found, failures = _named(names, config) if names or not paths else ([], [])
+    for path in paths:
+        loaded = _in_folder(path)
+        found += loaded.adapters.values()
+        failures += [record for record in loaded.records() if record.error]
+    reports = [_report(adapter) for adapter in found]
     if json:
         print_json({"adapters": reports, "plugins": [msgspec.to_builtins(r) for r in failures]})
     else:
@@ -57,6 +60,41 @@ def check(*adapters: str, config: Config = None, json: Json = False) -> int:
         for record in failures:
             print(f"{record.name}  failed to load from {record.source}\n  error     {record.error}")
     return int(bool(failures) or any(report["errors"] for report in reports))
+
+
+def _is_path(word: str) -> bool:
+    return "/" in word or os.sep in word or word in (".", "..")
+
+
+def _named(names: list[str], config: Path | None) -> tuple[list[Adapter], list[PluginRecord]]:
+    """Return the loaded adapters of these names, or all; and the plugins that did not load."""
+    from crossdock.errors import CrossdockError
+
+    _, plugins = _load(config)
+    broken = [record for record in plugins.records() if record.error]
+    unknown = [name for name in names if name not in plugins.adapters]
+    if unknown and not any(name == record.name for name in unknown for record in broken):
+        known = ", ".join(sorted(plugins.adapters)) or "none"
+        near = f"; the folder is ./{unknown[0]}" if Path(unknown[0]).is_dir() else ""
+        raise CrossdockError(f"no adapter {unknown[0]!r} is loaded; loaded: {known}{near}")
+    return (
+        [one for name, one in sorted(plugins.adapters.items()) if not names or name in names],
+        [record for record in broken if not names or record.name in names],
+    )
+
+
+def _in_folder(path: Path) -> Plugins:
+    """Load what lies in a folder, whatever is installed or configured."""
+    from crossdock import log
+    from crossdock.plugins import load_folders
+
+    searches = (path.glob(f"{depth}adapter.toml") for depth in ("", "*/", "*/*/"))
+    manifests = next((found for search in searches if (found := sorted(search))), [])
+    if not manifests:
+        raise UsageError(f"{path} holds no adapter.toml; name a folder that has one, or an adapter")
+    log.configure("error")
+    with contextlib.redirect_stdout(sys.stderr):  # what an adapter prints is no part of the report
+        return load_folders(manifest.parent.resolve() for manifest in manifests)
 
 
 def _report(adapter: Adapter) -> dict[str, Any]:
@@ -134,22 +172,15 @@ def tools(
     config: Config = None,
     json: Json = False,
 ) -> int:
-    """Show the tools of an account (of config.toml) or an adapter, and what they cost a model.
+    """Show the tools of an account or an adapter, and what they cost a model.
 
     Example: `crossdock tools malomo --methods read --tags orders --max 2000`
     """
     from crossdock.calls.catalog import method_words, permits, tags_of
     from crossdock.calls.sizes import tokens_of
-    from crossdock.errors import CrossdockError
     from crossdock.model import Scope
 
-    settings, loaded = _load(config)
-    account = settings.accounts.get(account_or_adapter)
-    adapter = loaded.adapters.get(account.integration if account else account_or_adapter)
-    if adapter is None:
-        known = ", ".join([*settings.accounts, *sorted(loaded.adapters)])
-        raise CrossdockError(f"{account_or_adapter!r} is no account and no adapter; known: {known}")
-    chosen = adapter.toolset(adapter.complete(account.settings if account else {}))
+    chosen = _toolset(account_or_adapter, *_load(config))
     scope: Scope = Scope(
         methods=_filter("methods", methods, method_words(chosen)),
         tags=_filter("tags", tags, tags_of(chosen)),
@@ -165,6 +196,38 @@ def tools(
     print_table(("tool", "effect", "tags", "tokens"), rows)
     print(f"{len(shown)} tools, about {sum(costs.values()):,} tokens in a model's context")
     return _over(sum(costs.values()), max)
+
+
+def _toolset(name: str, settings: Settings, loaded: Plugins) -> Toolset:
+    """Return the tools of an account of config.toml, of an adapter or of a stored account."""
+    from crossdock.errors import CrossdockError
+
+    account: AccountSettings | ShownAccount | None = settings.accounts.get(name)
+    if account is None and name not in loaded.adapters:
+        account = asyncio.run(_stored(name, settings, loaded))
+    adapter = loaded.adapters.get(account.integration if account else name)
+    if adapter is None:
+        known = ", ".join([*settings.accounts, *sorted(loaded.adapters)])
+        raise CrossdockError(
+            f"{name!r} is no account and no adapter; known: {known}, and the accounts that "
+            "`crossdock account list` shows"
+        )
+    return adapter.toolset(adapter.complete(account.settings if account else {}))
+
+
+async def _stored(name: str, settings: Settings, loaded: Plugins) -> ShownAccount | None:
+    from crossdock.errors import Rejected
+    from crossdock.gateway import Gateway
+
+    if missing_store(settings) is not None:
+        return None
+    gateway = await Gateway.open(settings, plugins=loaded)
+    try:
+        return await gateway.control.accounts.show(name)
+    except Rejected:
+        return None
+    finally:
+        await gateway.close()
 
 
 def _over(tokens: int, most: int | None) -> int:

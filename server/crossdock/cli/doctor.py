@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import msgspec
 from cyclopts import Parameter
 
+from crossdock.cli import EXIT_CONFIG
 from crossdock.cli.opening import missing_store
 from crossdock.cli.output import Config, Json, print_json
 from crossdock.model import LOOPBACK
@@ -39,7 +40,9 @@ def doctor(
     config: Config = None,
     json: Json = False,
 ) -> int:
-    """Check configuration, plugins, store, keys, access and providers. Exits 1 if one fails.
+    """Check configuration, plugins, store, keys, access and providers.
+
+    Exits 1 if one fails, 78 if it is the configuration.
 
     Example: `crossdock doctor --config /etc/crossdock/config.toml`
     """
@@ -49,7 +52,8 @@ def doctor(
     else:
         for one in findings:
             print(f"{one.state:5} {one.what:24} {one.message}")
-    return int(any(one.state == "fail" for one in findings))
+    failed = {one.what for one in findings if one.state == "fail"}
+    return EXIT_CONFIG if "configuration" in failed else int(bool(failed))
 
 
 async def _examine(config: Path | None, *, offline: bool) -> list[Finding]:

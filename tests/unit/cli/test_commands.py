@@ -273,6 +273,41 @@ def test_check_names_mistakes_with_file_and_line_and_fails(
     assert "docs/items.md:" in report["errors"][0]
 
 
+def test_check_reads_a_folder_that_is_neither_installed_nor_configured(
+    run: Run, config: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "plugins" / "acme"
+    config.write_text("[plugins]\nonly = ['malomo']\n", encoding="utf-8")
+    for path in (folder, tmp_path / "plugins", tmp_path):
+        ended = run("check", f"{path}/", "--json")
+        assert ended.code == 0, ended.err
+        (report,) = json.loads(ended.out)["adapters"]
+        assert (report["adapter"], report["tools"]) == ("acme", len(acme.TOOLS))
+    both = run("check", "malomo", f"{folder}/", "--config", config)
+    assert "malomo  21 tools" in both.out
+    assert f"acme  {len(acme.TOOLS)} tools" in both.out
+
+
+def test_check_of_a_folder_keeps_its_prints_out_of_the_report(run: Run, tmp_path: Path) -> None:
+    acme.write(tmp_path)
+    module = tmp_path / "acme" / "__init__.py"
+    module.write_text("print('loading')\n" + module.read_text(encoding="utf-8"), encoding="utf-8")
+    ended = run("check", f"{tmp_path}/acme", "--json")
+    assert json.loads(ended.out)["adapters"]
+    assert "loading" in ended.err
+    (tmp_path / "acme" / "adapter.toml").write_text("format =", encoding="utf-8")
+    broken = run("check", f"{tmp_path}/acme")
+    assert broken.code == 1
+    assert "acme/adapter.toml:1: " in broken.out
+
+
+def test_check_of_a_folder_without_an_adapter_is_wrong_usage(run: Run, tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "nowhere"):
+        ended = run("check", f"{path}/")
+        assert ended.code == 2
+        assert "holds no adapter.toml" in _one_sentence(ended)
+
+
 def test_check_names_a_plugin_that_does_not_load(run: Run, config: Path, tmp_path: Path) -> None:
     (tmp_path / "plugins" / "acme" / "adapter.toml").write_text("format =", encoding="utf-8")
     ended = run("check", "--config", config)
