@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from harness.running import Server
 
 NEWEST, OLDER = "2026-07-28", "2025-11-25"
-HOOK = {"topic": "order_created", "url": "https://hooks.example.com/orders"}
+CUSTOMER = {"email": "anna@example.com", "first_name": "Anna"}
 STEPS: tuple[Mapping[str, Any], ...] = (
     {"op": "list"},
     {"op": "call", "name": "list_all_malomo_orders", "arguments": {"limit": 1}},
-    {"op": "call", "name": "create_a_malomo_webhook", "arguments": HOOK},
+    {"op": "call", "name": "create_a_malomo_customer", "arguments": CUSTOMER},
 )
 
 
@@ -121,4 +121,4 @@ async def check(way: Way, answers: list[dict[str, Any]], server: Server) -> None
     assert read["isError"] is False, read
     assert json.loads(read["texts"][0])["result_count"] == 1
     assert written["isError"] is False, written
-    assert json.loads(written["texts"][0])["url"] == HOOK["url"]
+    assert json.loads(written["texts"][0])["email"] == CUSTOMER["email"]

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from clients import environments
-from e2e.real_clients import HOOK, STEPS, WAYS, Way, check, go, program
+from e2e.real_clients import CUSTOMER, STEPS, WAYS, Way, check, go, program
 from harness import stdio
 from harness.malomo import Malomo
 from harness.ports import accepts, free_port
@@ -159,7 +159,7 @@ async def test_the_inspector_lists_reads_and_writes(
     assert [tool["name"] for tool in _result(answer)["tools"]] == await malomo.names()
     for name, arguments in (
         ("list_all_malomo_orders", {"limit": "1"}),
-        ("create_a_malomo_webhook", HOOK),
+        ("create_a_malomo_customer", CUSTOMER),
     ):
         given = [word for pair in arguments.items() for word in ("--tool-arg", "=".join(pair))]
         words = (*place, "--method", "tools/call", "--tool-name", name, *given)
