@@ -10,26 +10,31 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from harness.hostile import PING, Case, table
+from harness.hostile import JSON_TYPE, PING, Case, ping, request, table
+from harness.hostile_streams import streams
 from harness.patience import until
 from harness.proxied import Nginx
 from harness.running import Running, Server
 from harness.speaking import raw_exchange
 
-CASES = table()
+CASES = (*table(), *streams())
 PARTS = 8
 
 
 def judge(case: Case, answer: bytes, marks: dict[str, str], *, proxied: bool = False) -> list[str]:
     """Return what is wrong with an answer; nothing when it is right."""
     wrong = [
-        f"shows {mark}" for mark in ("TOKEN", "OWNER", "VIEWER") if marks[mark].encode() in answer
+        f"shows {mark}"
+        for mark in ("TOKEN", "OWNER", "VIEWER", "NEIGHBOUR")
+        if marks[mark].encode() in answer
     ]
     head, _, body = answer.partition(b"\r\n\r\n")
     found = re.match(rb"HTTP/1\.[01] (\d{3})", head)
     if found is None:
         return wrong if case.shut else [*wrong, f"no answer: {answer[:80]!r}"]
     status = int(found[1])
+    if status == 429 and b"wrong API tokens" in body and 401 in case.statuses:
+        return wrong  # more guesses than a minute allows
     if status not in case.statuses and not (proxied and (status in case.proxied or status == 400)):
         wrong.append(f"{status}, not {sorted(case.statuses)}: {body[:200]!r}")
     if case.code is not None and status in case.statuses:
@@ -51,13 +56,28 @@ async def marks_of(running: Running, server: Server, host: str) -> dict[str, str
     """Return what the marks of the table stand for."""
     made = await running.request("POST", "/api-token", {"name": "v", "role": "viewer"})
     running.canaries.issue(made.json["token"], "a viewer's token")
+    neighbour = await running.server()
     return {
+        "NEIGHBOUR": neighbour.token,
+        "FOREIGN": await session_of(neighbour),
+        "SESSION": await session_of(server),
         "TOKEN": server.token,
         "OWNER": running.admin_token,
         "VIEWER": made.json["token"],
         "SERVER": server.id,
         "HOST": host,
     }
+
+
+async def session_of(server: Server) -> str:
+    """Return a session of a server."""
+    params = {
+        "protocolVersion": "2025-11-25",
+        "capabilities": {},
+        "clientInfo": {"name": "x", "version": "1"},
+    }
+    hello = await server.send("initialize", params, revision="2025-11-25")
+    return hello.headers["Mcp-Session-Id"]
 
 
 async def ask(
@@ -72,7 +92,7 @@ async def ask(
 
 @pytest.mark.requirement("security:hostile:answered")
 def test_the_table_is_large_and_its_names_differ() -> None:
-    assert len({case.name for case in CASES}) == len(CASES) > 700
+    assert len({case.name for case in CASES}) == len(CASES) > 1_000
 
 
 @pytest.mark.requirement("security:hostile:answered")
@@ -117,3 +137,76 @@ async def test_behind_nginx_each_is_answered_as_well(acme_gateway: Running, tmp_
     assert failed == [], "\n".join(failed)
     assert (await server.post(PING)).result == {}
     acme_gateway.canaries.saw(nginx.logs, where="nginx's logs")
+
+
+# --- connections -----------------------------------------------------------------------------
+
+
+async def exchange(running: Running, *parts: bytes, half: bool = False) -> bytes:
+    """Send parts over one connection, and return all that comes until it is closed."""
+    where = urlsplit(running.url)
+    reader, writer = await asyncio.open_connection(where.hostname, where.port)
+    try:
+        for part in parts:
+            writer.write(part)
+            await writer.drain()
+        if half:
+            writer.write_eof()
+        async with asyncio.timeout(10):
+            return await reader.read()
+    finally:
+        writer.close()
+
+
+def asked(server: Server, body: bytes, *more: tuple[str, str], close: bool = False) -> bytes:
+    return request(
+        "POST",
+        f"/mcp/{server.token}",
+        (JSON_TYPE, *more),
+        body,
+        host=urlsplit(server.url).netloc,
+        close=close,
+    )
+
+
+@pytest.mark.requirement("security:hostile:answered")
+async def test_what_is_pipelined_behind_an_error_is_answered_in_turn_or_not_at_all(
+    acme_gateway: Running,
+) -> None:
+    server = await acme_gateway.server()
+    last = asked(server, json.dumps(ping("last")).encode(), close=True)
+    for first in (b"{", b"[]", b"", json.dumps(ping({})).encode()):
+        answer = await exchange(acme_gateway, asked(server, first) + last)
+        assert answer.count(b"HTTP/1.1 ") == 2, answer
+        assert answer.startswith(b"HTTP/1.1 400 ")
+        assert answer.index(b'"id":"last"') > answer.index(b'"error"')
+    for broken in (b"POST /x HTTP/1.1\r\nContent-Length: +1\r\n\r\n", b"nonsense\r\n\r\n"):
+        answer = await exchange(acme_gateway, broken + last)
+        assert answer.count(b"HTTP/1.") == 1, answer
+        assert b'"id":"last"' not in answer
+    assert (await server.post(PING)).result == {}
+
+
+@pytest.mark.requirement("security:hostile:answered")
+async def test_equal_ids_at_the_same_moment_are_answered_each_with_its_own(
+    acme_gateway: Running,
+) -> None:
+    one, two = await acme_gateway.server(methods=["list"]), await acme_gateway.server()
+    names = {server.id: await server.names("2025-11-25") for server in (one, two)}
+    assert names[one.id] != names[two.id]
+    sent = [(one, two)[number % 2] for number in range(100)]
+    found = await asyncio.gather(*(server.names("2025-11-25") for server in sent))
+    assert found == [names[server.id] for server in sent]
+
+
+@pytest.mark.requirement("security:hostile:answered")
+async def test_a_body_in_single_bytes_is_read_and_one_that_ends_early_is_dropped(
+    acme_gateway: Running,
+) -> None:
+    server = await acme_gateway.server()
+    whole = asked(server, json.dumps(ping("slow")).encode(), close=True)
+    slow = await exchange(acme_gateway, *(whole[n : n + 1] for n in range(len(whole))))
+    assert b'"id":"slow"' in slow
+    cut = await exchange(acme_gateway, whole[:-1], half=True)
+    assert b'"result"' not in cut
+    assert (await server.post(PING)).result == {}

@@ -188,9 +188,14 @@ class Dispatcher:
             raise ProtocolError(
                 INVALID_PARAMS, "params.notifications must be an object", status=400
             ) from None
+        asked = wanted.get("toolsListChanged", False)
+        if not isinstance(asked, bool):
+            raise ProtocolError(
+                INVALID_PARAMS, "notifications.toolsListChanged must be true or false", status=400
+            )
         if not request.channel.streams:
             raise Refused(406, "subscriptions/listen answers with text/event-stream; accept it.")
-        honoured = {"toolsListChanged": True} if wanted.get("toolsListChanged") is True else {}
+        honoured = {"toolsListChanged": True} if asked else {}
         id: Any = message.id
         meta = b'"_meta":{"%b":%b}' % (_SUBSCRIPTION.encode(), id)
         listener = Listener(

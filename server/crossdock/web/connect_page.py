@@ -21,6 +21,7 @@ from crossdock.client.setups import TOKEN_PLACE, Setup, Snippet, Target, is_loca
 from crossdock.errors import Refused
 from crossdock.model import Grant
 from crossdock.web import app_keys
+from crossdock.web.accept import wanted_kinds
 from crossdock.web.admission import admit
 from crossdock.web.bundles import ASSETS, Bundle, mcp_bundle, npm_tarball
 from crossdock.web.replies import refusal_headers
@@ -80,11 +81,10 @@ def add_routes(router: web.UrlDispatcher) -> None:
 
 def wants_page(request: web.Request) -> bool:
     """Whether a person asks: a browser says text/html, and no MCP client does."""
-    accept = request.headers.get("Accept", "").lower()
-    kinds = {part.partition(";")[0].strip() for part in accept.split(",")}
-    return "text/html" in kinds and not {"MCP-Protocol-Version", "Mcp-Session-Id"} & set(
-        request.headers
-    )
+    return "text/html" in wanted_kinds(request.headers.get("Accept", "")) and not {
+        "MCP-Protocol-Version",
+        "Mcp-Session-Id",
+    } & set(request.headers)
 
 
 def in_browsers(otherwise: Handler) -> Handler:

@@ -30,6 +30,7 @@ from crossdock.protocol.sessions import Session
 from crossdock.protocol.subscriptions import Listener
 from crossdock.protocol.versions import OLDEST, REVISIONS, VERSION_KEY, negotiate
 from crossdock.web import app_keys
+from crossdock.web.accept import streams_only
 from crossdock.web.admission import admit
 from crossdock.web.body import body_of
 from crossdock.web.sse import GONE, EventStream
@@ -96,6 +97,7 @@ class LegacyStream:
 async def get(request: web.Request) -> web.StreamResponse:
     """Open the stream and keep it open."""
     grant = admit(request)
+    streams_only(request.headers.get("Accept"))
     app = request.app
     opened, listeners = app[streams_key], app[app_keys.listeners]
     keepalive = app[app_keys.keepalive]

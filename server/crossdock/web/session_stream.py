@@ -16,7 +16,7 @@ from crossdock.protocol.sessions import Session
 from crossdock.protocol.subscriptions import CHANGED, Listener
 from crossdock.protocol.versions import REVISIONS, SUPPORTED
 from crossdock.web import app_keys, legacy_sse
-from crossdock.web.accept import accepted
+from crossdock.web.accept import streams_only
 from crossdock.web.admission import admit
 from crossdock.web.sse import StreamSender
 
@@ -27,22 +27,15 @@ async def get(request: web.Request) -> web.StreamResponse:
     if "Mcp-Session-Id" not in request.headers:
         if "MCP-Protocol-Version" in request.headers:
             raise web.HTTPMethodNotAllowed("GET", ["POST"])
-        _streams_only(request)
         return await legacy_sse.get(request)
     session = _session(request)
-    _streams_only(request)
+    streams_only(request.headers.get("Accept"))
     streams = request.app[app_keys.streams]
     missed = request.headers.get("Last-Event-ID")
     if missed is not None and (found := streams.find(missed, session.nonce)):
         stream, number = found
         return await StreamSender(request, stream, numbered=True).run(number)
     return await _standalone(request, session, behind=missed is not None)
-
-
-def _streams_only(request: web.Request) -> None:
-    """Raise 406 unless the client accepts an event stream."""
-    if not accepted(request.headers.get("Accept")).events:
-        raise Refused(406, "A GET answers with text/event-stream; accept it.")
 
 
 async def _standalone(
