@@ -283,6 +283,8 @@ security:changes:told  The call log says what an operator changed, from what to 
     where, and never a secret.
 security:credentials:stay  Whoever leads an account's credentials to another host has to give them
     again, whichever way the host changes.
+security:loop:watched  Whoever keeps the event loop from turning is named in the log and counted.
+security:loop:yields  No adapter's loop over records keeps the event loop from turning.
 security:hostile:answered  Every malformed thing gets one defined answer, never a 5xx, and the next
     good request is served.
 

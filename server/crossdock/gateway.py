@@ -25,6 +25,7 @@ from crossdock.housekeeping import Housekeeping
 from crossdock.observe.audit import AuditLog
 from crossdock.observe.denials import Denials
 from crossdock.observe.metrics import Metrics
+from crossdock.observe.watchdog import Watchdog
 from crossdock.plugins import Plugins, load_plugins
 from crossdock.protocol.dispatch import Dispatcher
 from crossdock.protocol.peer import Questions
@@ -73,6 +74,7 @@ class Gateway:
         self.denials = Denials(self.audit.note, clock)
         self.attempts = self._attempts(clock)
         self.metrics = self._metrics()
+        self.watchdog = Watchdog(self.calls.who, self.metrics.note_stall)
         self.tools = Discovery(self.calls)
         self.listeners = Listeners(
             self.tools, limits.streams_per_server, limits.streams_in_all, clock
@@ -236,6 +238,7 @@ class Gateway:
         """Start to follow other processes' writes, to store the call log and to tidy up."""
         self.audit.run()
         self.housekeeping.run()
+        self.watchdog.run()
 
     @property
     def unready(self) -> list[str]:
@@ -252,6 +255,7 @@ class Gateway:
     async def close(self) -> None:
         """Let writes finish, then close everything."""
         self.draining = True
+        await self.watchdog.close()
         await self.housekeeping.close()
         await self.calls.drain()
         await self.upstream.close()

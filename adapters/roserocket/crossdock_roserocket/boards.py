@@ -19,6 +19,7 @@ from crossdock.adapter import (
     UpstreamReply,
     UpstreamRequest,
     encode,
+    unhurried,
 )
 from crossdock_roserocket.catalogue import is_uuid, plain
 from crossdock_roserocket.kinds import allowed, asked_key, is_hidden
@@ -119,8 +120,8 @@ async def list_boards(call: Call, context: Context) -> Outcome:
     raw: list[msgspec.Raw] = _decoded(reply, msgspec.Raw)
     rows = list(zip(raw, _decoded(reply, dict[str, Any]), strict=True))
     if key is not None:
-        rows = [row for row in rows if row[1].get("objectKey") == key]
-    rows = [row for row in rows if not is_hidden(context, row[1].get("objectKey"))]
+        rows = [row async for row in unhurried(rows) if row[1].get("objectKey") == key]
+    rows = [row async for row in unhurried(rows) if not is_hidden(context, row[1].get("objectKey"))]
     if order := call.mapper.get("orderBy"):
         rows.sort(key=lambda row: str(row[1].get(order, "")).casefold())
     if call.mapper.get("orderByDirection") == "desc":

@@ -26,6 +26,7 @@ from crossdock.adapter import (
     UpstreamRequest,
     WriteOutcomeUnknown,
     encode,
+    unhurried,
 )
 from crossdock_roserocket.boards import board_for
 from crossdock_roserocket.catalogue import plain
@@ -98,7 +99,7 @@ async def list_events(call: Call, context: Context) -> Outcome:
     if not kept and call.page.anchor is None:
         await need_kind(context, found.id, found.key, "object_key")
         notes += (f"No event of {found.key} {found.id} fits.",)
-    kept = [event for event in kept if not _of_hidden(context, event)]
+    kept = [event async for event in unhurried(kept) if not _of_hidden(context, event)]
     return Outcome(data=kept, next_page=following, rate=reply.rate, notes=notes)
 
 

@@ -81,13 +81,22 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
     operator: str
     value: Any = None
     span: Span | None = None
+    folded: frozenset[str] = frozenset()
 
     def holds(self, record: Mapping[str, Any]) -> bool:
         """Tell whether a record fits."""
         held = record.get(self.field)
         if self.span is not None:
             return self.span.holds(held)
-        return _compare(self.operator, held, self.value)
+        many = {_folded(one) for one in (held if isinstance(held, list) else [held])}
+        match self.operator:
+            case "empty":
+                return held in (None, "", [])
+            case "notEmpty":
+                return held not in (None, "", [])
+            case "between":
+                return _number(self.value[0]) <= _number(held) <= _number(self.value[1])
+        return _compare(self.operator, many, self.folded)
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -215,7 +224,10 @@ class Reader:
                 'of ids, null (empty) or {"notEmpty": true}',
             )
         else:
-            self._conditions.append(Condition(field=field, operator=operator, value=value))
+            folded = frozenset(map(_folded, value if isinstance(value, list) else [value]))
+            self._conditions.append(
+                Condition(field=field, operator=operator, value=value, folded=folded)
+            )
 
     def _operand(self, field: str, kind: str, operator: str, value: Any, place: str) -> Any:
         """Return what a field is compared with, as the field holds it. Raises InvalidArguments."""
@@ -311,34 +323,21 @@ def _guessed(value: Any) -> str:
     return "number" if isinstance(one, int | float) else "text"
 
 
-def _compare(operator: str, held: Any, wanted: Any) -> bool:
-    many = held if isinstance(held, list) else [held]
-    folded = [_folded(one) for one in many]
+def _compare(operator: str, held: set[str], wanted: frozenset[str]) -> bool:
+    """Compare folded values; where one is meant `wanted` has one."""
     match operator:
-        case "in":
-            return any(_folded(one) in folded for one in wanted)
-        case "notIn":
-            return not any(_folded(one) in folded for one in wanted)
-        case "equals":
-            return _folded(wanted) in folded
-        case "notEquals":
-            return _folded(wanted) not in folded
-        case "contains" | "freeText":
-            return any(_folded(wanted) in one for one in folded)
-        case "startsWith":
-            return any(one.startswith(_folded(wanted)) for one in folded)
-        case "endsWith":
-            return any(one.endswith(_folded(wanted)) for one in folded)
-        case "hasSome":
-            return any(_folded(one) in folded for one in wanted)
+        case "in" | "equals" | "hasSome":
+            return not wanted.isdisjoint(held)
+        case "notIn" | "notEquals":
+            return wanted.isdisjoint(held)
         case "hasEvery":
-            return all(_folded(one) in folded for one in wanted)
-        case "empty":
-            return held in (None, "", [])
-        case "notEmpty":
-            return held not in (None, "", [])
-        case _:  # between
-            return _number(wanted[0]) <= _number(held) <= _number(wanted[1])
+            return wanted <= held
+        case "startsWith":
+            return any(one.startswith(tuple(wanted)) for one in held)
+        case "endsWith":
+            return any(one.endswith(tuple(wanted)) for one in held)
+        case _:  # contains, freeText
+            return any(part in one for one in held for part in wanted)
 
 
 def _folded(value: Any) -> str:

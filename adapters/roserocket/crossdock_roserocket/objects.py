@@ -18,6 +18,7 @@ from crossdock.adapter import (
     WriteNotVerified,
     decode,
     rest,
+    unhurried,
 )
 from crossdock_roserocket.catalogue import is_uuid
 from crossdock_roserocket.fields import GROUP_WORDS, Fields, fields_for
@@ -314,7 +315,7 @@ async def autocomplete_objects(call: Call, context: Context) -> Outcome:
     reply = await context.send(
         UpstreamRequest(verb="GET", path="/objects/autocomplete", query=pairs)
     )
-    data = [shown(context, one) for one in _unwrapped(reply)]
+    data = [shown(context, one) async for one in unhurried(_unwrapped(reply))]
     return Outcome(data=data, rate=reply.rate, notes=notes)
 
 

@@ -24,6 +24,7 @@ from crossdock.adapter import (
     UpstreamReply,
     UpstreamRequest,
     encode,
+    unhurried,
 )
 from crossdock_roserocket.boards import board_for, key_of_board
 from crossdock_roserocket.catalogue import fields_of
@@ -111,14 +112,14 @@ async def search(
     notes += plan.notes + order_notes + group_notes
     reply = await _send(call, context, board.id, asked)
     answer = _decoded(reply)
-    if _lost_its_place(asked, answer):
+    if await _lost_its_place(asked, answer):
         # More came in ahead than this page has room for: look for the place in all there is.
         asked = msgspec.structs.replace(asked, everything=True)
         reply = await _send(call, context, board.id, asked)
         answer = _decoded(reply)
-    _check_kinds(key, answer)
-    answer.results = [shown(context, record) for record in answer.results]
-    outcome = _page(asked, answer, reply, notes)
+    await _check_kinds(key, answer)
+    answer.results = [shown(context, record) async for record in unhurried(answer.results)]
+    outcome = await _page(asked, answer, reply, notes)
     return msgspec.structs.replace(outcome, view=_view(call.tool, asked))
 
 
@@ -153,9 +154,9 @@ class _Kind(msgspec.Struct, rename="camel"):
     object_key: str | None = None
 
 
-def _check_kinds(key: str, answer: _Answer) -> None:
+async def _check_kinds(key: str, answer: _Answer) -> None:
     """Refuse a board that shows something else: its records would pass for what was asked."""
-    for record in answer.results:
+    async for record in unhurried(answer.results):
         try:
             found = msgspec.json.decode(record, type=_Kind).object_key
         except msgspec.DecodeError:
@@ -182,11 +183,14 @@ async def _send(call: Call, context: Context, board_id: str, asked: _Search) -> 
     )
 
 
-def _lost_its_place(asked: _Search, answer: _Answer) -> bool:
+async def _lost_its_place(asked: _Search, answer: _Answer) -> bool:
     anchor = asked.page.anchor
     if anchor is None or len(answer.results) < asked.asks_for or asked.asks_for == FARTHEST:
         return False
-    return all(_row(record).get("id") != anchor for record in answer.results)
+    async for record in unhurried(answer.results):
+        if _row(record).get("id") == anchor:
+            return False
+    return True
 
 
 def _closed(plan: Plan, call: Call) -> Plan:
@@ -216,10 +220,14 @@ def _is_open(condition: Condition) -> bool:
 # --- reading ---------------------------------------------------------------------------------
 
 
-def _page(asked: _Search, answer: _Answer, reply: UpstreamReply, notes: tuple[str, ...]) -> Outcome:
+async def _page(
+    asked: _Search, answer: _Answer, reply: UpstreamReply, notes: tuple[str, ...]
+) -> Outcome:
     raw, conditions = answer.results, asked.plan.conditions
-    rows = [_row(record) for record in raw] if conditions or asked.page.anchor else []
-    fits = [all(c.holds(row) for c in conditions) for row in rows] if conditions else []
+    rows = [_row(one) async for one in unhurried(raw)] if conditions or asked.page.anchor else []
+    fits = [
+        all(c.holds(row) for c in conditions) async for row in unhurried(rows if conditions else [])
+    ]
     position = _start(asked.page, rows)
     kept: list[msgspec.Raw] = []
     while position < len(raw) and len(kept) < asked.limit:

@@ -3,6 +3,7 @@
 from crossdock.adapter.auth import ApiKey, Basic
 from crossdock.adapter.bodies import decode, encode
 from crossdock.adapter.load import Adapter, Expansion, load_adapter
+from crossdock.adapter.pace import unhurried
 from crossdock.adapter.rest import one_segment, rest
 from crossdock.authoring import (
     Auth,
@@ -69,4 +70,5 @@ __all__ = [
     "load_adapter",
     "one_segment",
     "rest",
+    "unhurried",
 ]

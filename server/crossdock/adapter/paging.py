@@ -14,6 +14,7 @@ import msgspec
 
 from crossdock.adapter.bodies import decode, decode_as, malformed
 from crossdock.adapter.matching import matcher
+from crossdock.adapter.pace import unhurried
 from crossdock.authoring import Call, Outcome, Page, Paging, UpstreamReply, UpstreamRequest
 
 _LINK = re.compile(r"<([^>]*)>((?:\s*;\s*[^,;=]+(?:=(?:\"[^\"]*\"|[^,;]*))?)*)")
@@ -35,15 +36,15 @@ def ask(call: Call, request: UpstreamRequest) -> UpstreamRequest:
     return msgspec.structs.replace(request, query=(*request.query, *extra))
 
 
-def read(call: Call, reply: UpstreamReply) -> Outcome:
+async def read(call: Call, reply: UpstreamReply) -> Outcome:
     """Read one page: at most `limit` records, and where the list goes on."""
     spec, limit = call.tool.paging, _limit(call)
     records = items_of(reply.body, spec.items)
     if spec.style == "offset":
-        return _read_offset(call, reply, records, limit)
-    start = _start(records, call.page, spec)
+        return await _read_offset(call, reply, records, limit)
+    start = await _start(records, call.page, spec)
     following: Page | None = None
-    kept, dropped, end = _take(call, records, start, limit)
+    kept, dropped, end = await _take(call, records, start, limit)
     if end < len(records):
         following = Page(cursor=call.page.cursor, skip=end, anchor=_id(records[end - 1], spec.id))
     else:
@@ -55,11 +56,11 @@ def read(call: Call, reply: UpstreamReply) -> Outcome:
     return _outcome(kept, dropped, following, reply)
 
 
-def _read_offset(
+async def _read_offset(
     call: Call, reply: UpstreamReply, records: list[msgspec.Raw], limit: int
 ) -> Outcome:
     spec, offset = call.tool.paging, int(call.page.cursor or 0)
-    kept, dropped, end = _take(call, records, 0, limit)
+    kept, dropped, end = await _take(call, records, 0, limit)
     following = Page(cursor=offset + end) if end < len(records) else None
     if following is None and "limit" not in spec.ask and records:
         # Without a page size only an empty page shows the end.
@@ -78,7 +79,7 @@ def _outcome(
     return Outcome(data=kept, next_page=following, rate=reply.rate, notes=notes)
 
 
-def _take(
+async def _take(
     call: Call, records: list[msgspec.Raw], start: int, limit: int
 ) -> tuple[list[msgspec.Raw], int, int]:
     fits = matcher(call)
@@ -88,9 +89,11 @@ def _take(
     kept: list[msgspec.Raw] = []
     dropped = 0
     position = start
-    while position < len(records) and len(kept) < limit:
-        if fits(decode(records[position])):
-            kept.append(records[position])
+    async for record in unhurried(records[start:]):
+        if len(kept) == limit:
+            break
+        if fits(decode(record)):
+            kept.append(record)
         else:
             dropped += 1
         position += 1
@@ -101,13 +104,14 @@ def _limit(call: Call) -> int:
     return call.limit or call.tool.paging.limit.default
 
 
-def _start(records: list[msgspec.Raw], page: Page, spec: Paging) -> int:
+async def _start(records: list[msgspec.Raw], page: Page, spec: Paging) -> int:
     """Find the place again: behind the last record shown, or where it used to be."""
     if not page.skip:
         return 0
     if page.anchor is not None:
         # Look from the old place outwards: the page rarely moves by more than a few records.
-        for index in sorted(range(len(records)), key=lambda i: abs(i - page.skip + 1)):
+        nearest = sorted(range(len(records)), key=lambda i: abs(i - page.skip + 1))
+        async for index in unhurried(nearest):
             if _id(records[index], spec.id) == page.anchor:
                 return index + 1
     return min(page.skip, len(records))

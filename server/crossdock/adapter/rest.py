@@ -12,6 +12,7 @@ from crossdock.adapter import paging
 from crossdock.adapter.bodies import decode, decode_as, encode
 from crossdock.adapter.manifest import PLACEHOLDER
 from crossdock.adapter.matching import matcher
+from crossdock.adapter.pace import unhurried
 from crossdock.authoring import Call, Context, Endpoint, Outcome, UpstreamReply, UpstreamRequest
 from crossdock.errors import InvalidArguments, UpstreamFailure
 
@@ -77,8 +78,8 @@ async def rest(call: Call, context: Context) -> Outcome:
     try:
         if call.tool.lists:
             reply = await context.send(paging.ask(call, request))
-            return paging.read(call, reply)
-        return read_record(call, await context.send(request))
+            return await paging.read(call, reply)
+        return await read_record(call, await context.send(request))
     except UpstreamFailure as failure:
         raise hinted(failure, call) from None
 
@@ -92,22 +93,22 @@ def hinted(failure: UpstreamFailure, call: Call) -> UpstreamFailure:
     return failure
 
 
-def read_record(call: Call, reply: UpstreamReply) -> Outcome:
+async def read_record(call: Call, reply: UpstreamReply) -> Outcome:
     """Read an answer that is one record; None stands for an empty body."""
     if reply.status == 204 or not reply.body.strip():
         return Outcome(data=None, rate=reply.rate)
     if not call.tool.endpoint.one:
         notes = _partial_errors(call.tool.partial, reply.body)
         return Outcome(data=msgspec.Raw(reply.body), rate=reply.rate, notes=notes)
-    return _only_one(call, reply)
+    return await _only_one(call, reply)
 
 
-def _only_one(call: Call, reply: UpstreamReply) -> Outcome:
+async def _only_one(call: Call, reply: UpstreamReply) -> Outcome:
     """A look-up may answer the record, or a list of what it found; both mean the same."""
     found = decode_as(reply.body, list[msgspec.Raw]) if _is_list(reply.body) else None
     records = [msgspec.Raw(reply.body)] if found is None else found
     fits = matcher(call)
-    kept = records if fits is None else [record for record in records if fits(decode(record))]
+    kept = [one async for one in unhurried(records) if fits is None or fits(decode(one))]
     if not kept:
         sought = ", ".join(call.path.values())
         raise UpstreamFailure("not_found", f"Nothing was found for {sought}", status=reply.status)

@@ -62,6 +62,7 @@ class Calls:
         self._unknown = unknown
         self._log = log.bind()  # the lazy logger would be made anew for every line
         self._slots = Slots(limits)
+        self._steps: dict[asyncio.Task[Any] | None, Tool] = {}
         self._writes: set[asyncio.Task[Outcome]] = set()
 
     def list(self, grant: Grant) -> ToolList:
@@ -97,6 +98,11 @@ class Calls:
     def running(self) -> int:
         """How many calls are under way."""
         return self._slots.running
+
+    def who(self, task: asyncio.Task[Any] | None) -> tuple[str, str]:
+        """Return adapter and tool of the call that runs in a task; empty where none does."""
+        tool = self._steps.get(task)
+        return ("", "") if tool is None else (tool.adapter, tool.name)
 
     @property
     def bytes(self) -> int:
@@ -160,12 +166,16 @@ class Calls:
         measured: Measured,
         slot: Slot,
     ) -> Outcome:
+        task = asyncio.current_task()
+        self._steps[task] = bound.binding.tool
         try:
             await self._room()  # a call whose line could not be kept must not be made
             return await self._noted(grant, bound, arguments, client, measured, slot)
         except BaseException:
             slot.leave()
             raise
+        finally:
+            del self._steps[task]
 
     async def _noted(
         self,

@@ -38,6 +38,7 @@ class Metrics(Collector):
         self._requests: Counter[str] = Counter()
         self._durations: defaultdict[str, list[int]] = defaultdict(lambda: [0] * len(_BOUNDS))
         self._seconds: defaultdict[str, float] = defaultdict(float)
+        self._stalls: Counter[tuple[str, str]] = Counter()
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
 
@@ -48,6 +49,10 @@ class Metrics(Collector):
         self._requests[adapter] += event.upstream_requests
         self._durations[adapter][bisect_left(_BUCKETS, event.seconds)] += 1
         self._seconds[adapter] += event.seconds
+
+    def note_stall(self, adapter: str, tool: str) -> None:
+        """Count a moment in which the event loop did not turn; both are empty outside of calls."""
+        self._stalls[adapter, tool] += 1
 
     def exposition(self) -> bytes:
         """Return the text format, version 0.0.4."""
@@ -64,6 +69,7 @@ class Metrics(Collector):
         yield self._called()
         yield self._requested()
         yield self._took()
+        yield self._stalled()
 
     def _called(self) -> Metric:
         family = CounterMetricFamily(
@@ -79,6 +85,16 @@ class Metrics(Collector):
         )
         for adapter, count in sorted(self._requests.items()):
             family.add_metric((adapter,), count)
+        return family
+
+    def _stalled(self) -> Metric:
+        family = CounterMetricFamily(
+            "crossdock_loop_stalls",
+            "Times that the event loop stood still for a quarter second.",
+            labels=("adapter", "tool"),
+        )
+        for labels, count in sorted(self._stalls.items()):
+            family.add_metric(labels, count)
         return family
 
     def _took(self) -> Metric:

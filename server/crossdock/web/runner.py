@@ -48,10 +48,10 @@ class WebRunner:
                 f"cannot listen on {host}:{port}: {error.strerror or error}; "
                 "choose another with --port"
             ) from None
-        self._gateway.run()
         # What start-up made lives as long as the process; the collector need not walk it again.
         gc.collect()
         gc.freeze()
+        self._gateway.run()
         address = self._runner.addresses[0]
         name = f"[{address[0]}]" if ":" in address[0] else address[0]
         self.url = f"http://{name}:{address[1]}"

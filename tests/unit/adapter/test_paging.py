@@ -59,26 +59,26 @@ def _data(outcome: Outcome) -> list[Any]:
     return [msgspec.json.decode(record) for record in outcome.data]
 
 
-def test_a_place_is_found_again_behind_the_record_that_was_shown_last() -> None:
+async def test_a_place_is_found_again_behind_the_record_that_was_shown_last() -> None:
     tool = _tool(LINK)
-    first = read(Call(tool=tool, limit=2), _reply([{"id": n} for n in range(5)]))
+    first = await read(Call(tool=tool, limit=2), _reply([{"id": n} for n in range(5)]))
     assert first.next_page == Page(skip=2, anchor="1")
     # Two arrived in front, one of those shown is gone: go on behind the anchor.
     shifted = _reply([{"id": n} for n in (90, 91, 1, 2, 3, 4)])
-    second = read(Call(tool=tool, limit=2, page=first.next_page or Page()), shifted)
+    second = await read(Call(tool=tool, limit=2, page=first.next_page or Page()), shifted)
     assert [record["id"] for record in _data(second)] == [2, 3]
 
 
-def test_without_the_anchor_the_old_place_counts() -> None:
+async def test_without_the_anchor_the_old_place_counts() -> None:
     page = Page(skip=2, anchor="gone")
-    outcome = read(
+    outcome = await read(
         Call(tool=_tool(LINK), limit=9, page=page), _reply([{"id": n} for n in range(5)])
     )
     assert [record["id"] for record in _data(outcome)] == [2, 3, 4]
 
 
-def test_a_page_that_shrank_below_the_place_is_at_its_end() -> None:
-    outcome = read(Call(tool=_tool(LINK), page=Page(skip=9, anchor="x")), _reply([{"id": 1}]))
+async def test_a_page_that_shrank_below_the_place_is_at_its_end() -> None:
+    outcome = await read(Call(tool=_tool(LINK), page=Page(skip=9, anchor="x")), _reply([{"id": 1}]))
     assert outcome.data == []
     assert outcome.next_page is None
 
@@ -98,24 +98,24 @@ def test_a_page_that_shrank_below_the_place_is_at_its_end() -> None:
         ("<", None),
     ],
 )
-def test_the_link_header_is_read_in_every_form(link: str, cursor: str | None) -> None:
-    outcome = read(Call(tool=_tool(LINK)), _reply([{"id": 1}], link))
+async def test_the_link_header_is_read_in_every_form(link: str, cursor: str | None) -> None:
+    outcome = await read(Call(tool=_tool(LINK)), _reply([{"id": 1}], link))
     assert outcome.next_page == (None if cursor is None else Page(cursor=cursor))
 
 
-def test_a_link_without_the_cursor_is_malformed() -> None:
+async def test_a_link_without_the_cursor_is_malformed() -> None:
     with pytest.raises(UpstreamFailure, match="page"):
-        read(Call(tool=_tool(LINK)), _reply([{"id": 1}], '</ys?other=1>; rel="next"'))
+        await read(Call(tool=_tool(LINK)), _reply([{"id": 1}], '</ys?other=1>; rel="next"'))
 
 
-def test_an_offset_asks_for_one_more_to_know_whether_the_list_goes_on() -> None:
+async def test_an_offset_asks_for_one_more_to_know_whether_the_list_goes_on() -> None:
     tool = _tool(OFFSET)
     call = Call(tool=tool, limit=2, page=Page(cursor=4))
     request = ask(call, UpstreamRequest(verb="GET", path="/ys"))
     assert request.query == (("skip", "4"), ("take", "3"))
-    going_on = read(call, _reply([{"id": n} for n in range(3)]))
+    going_on = await read(call, _reply([{"id": n} for n in range(3)]))
     assert (len(going_on.data), going_on.next_page) == (2, Page(cursor=6))
-    ended = read(call, _reply([{"id": n} for n in range(2)]))
+    ended = await read(call, _reply([{"id": n} for n in range(2)]))
     assert (len(ended.data), ended.next_page) == (2, None)
 
 
@@ -132,7 +132,7 @@ def test_records_may_lie_deeper_and_must_be_there() -> None:
     page_size=st.integers(1, 15),
     match=st.none() | st.sampled_from(["red", "blue", "none"]),
 )
-def test_any_walk_meets_every_matching_record_once_in_order(
+async def test_any_walk_meets_every_matching_record_once_in_order(
     size: int, limit: int, page_size: int, match: str | None
 ) -> None:
     colour = Argument(key="colour", where="query", name="colour", schema={}, match=("colour",))
@@ -146,7 +146,7 @@ def test_any_walk_meets_every_matching_record_once_in_order(
         link = f'</ys?page={following}>; rel="next"' if following < size else ""
         query = {} if match is None else {"colour": match}
         call = Call(tool=tool, limit=limit, page=page, query=query)
-        outcome = read(call, _reply(records[start:following], link))
+        outcome = await read(call, _reply(records[start:following], link))
         assert len(outcome.data) <= limit
         met += _data(outcome)
         if outcome.next_page is None:

@@ -118,28 +118,28 @@ def test_a_body_is_sent_where_there_is_one_or_the_tool_knows_fields_of_one() -> 
 
 
 @pytest.mark.parametrize("answer", [reply(b"", 200), reply(b" \n"), reply(b"ignored", 204)])
-def test_an_empty_answer_is_nothing(answer: UpstreamReply) -> None:
-    assert read_record(call(), answer).data is None
+async def test_an_empty_answer_is_nothing(answer: UpstreamReply) -> None:
+    assert (await read_record(call(), answer)).data is None
 
 
-def test_a_record_is_passed_on_byte_by_byte() -> None:
+async def test_a_record_is_passed_on_byte_by_byte() -> None:
     body = b'{"n": 1.50, "big": 12345678901234567890123}'
-    assert bytes(read_record(call(), reply(body)).data) == body
+    assert bytes((await read_record(call(), reply(body))).data) == body
 
 
-def test_a_look_up_gives_the_record_or_the_first_of_a_list() -> None:
-    found = read_record(call(one=True), reply(b'{"a":1}'))
+async def test_a_look_up_gives_the_record_or_the_first_of_a_list() -> None:
+    found = await read_record(call(one=True), reply(b'{"a":1}'))
     assert (bytes(found.data), found.notes) == (b'{"a":1}', ())
-    found = read_record(call(one=True), reply(b' [{"a":1}]'))
+    found = await read_record(call(one=True), reply(b' [{"a":1}]'))
     assert (bytes(found.data), found.notes) == (b'{"a":1}', ())
-    found = read_record(call(one=True), reply(b'[{"a":1},{"a":2}]'))
+    found = await read_record(call(one=True), reply(b'[{"a":1},{"a":2}]'))
     assert bytes(found.data) == b'{"a":1}'
     assert "2 records match" in found.notes[0]
 
 
-def test_an_empty_list_is_not_found_and_names_what_was_sought() -> None:
+async def test_an_empty_list_is_not_found_and_names_what_was_sought() -> None:
     with pytest.raises(UpstreamFailure, match="Nothing was found for 7") as refused:
-        read_record(call(one=True), reply(b"[]"))
+        await read_record(call(one=True), reply(b"[]"))
     assert refused.value.kind == "not_found"
 
 
@@ -152,8 +152,8 @@ def test_an_empty_list_is_not_found_and_names_what_was_sought() -> None:
         ({"warnings": ["bad title", {"field": "size"}]}, 1),
     ],
 )
-def test_what_was_taken_in_part_is_told(body: Any, notes: int) -> None:
-    found = read_record(call(partial="/warnings"), reply(json.dumps(body).encode()))
+async def test_what_was_taken_in_part_is_told(body: Any, notes: int) -> None:
+    found = await read_record(call(partial="/warnings"), reply(json.dumps(body).encode()))
     assert len(found.notes) == notes
     for note in found.notes:
         assert "bad title" in note

@@ -61,6 +61,7 @@ def test_every_family_has_the_name_and_type_that_dashboards_know() -> None:
         "crossdock_calls": "counter",
         "crossdock_upstream_requests": "counter",
         "crossdock_call_seconds": "histogram",
+        "crossdock_loop_stalls": "counter",
     }
     assert samples(metrics, "crossdock_info") == {("crossdock_info", __version__): 1}
 
@@ -120,3 +121,13 @@ def test_each_gateway_of_a_process_counts_for_itself() -> None:
     one.note_call(event())
     assert samples(other, "crossdock_calls") == {}
     assert not [family.name for family in REGISTRY.collect() if "crossdock" in family.name]
+
+
+def test_stalls_are_counted_by_who_caused_them() -> None:
+    metrics = Metrics({})
+    for tool in ("acme_items_count", "acme_items_count", ""):
+        metrics.note_stall("acme" if tool else "", tool)
+    assert samples(metrics, "crossdock_loop_stalls") == {
+        ("crossdock_loop_stalls_total", "acme", "acme_items_count"): 2,
+        ("crossdock_loop_stalls_total", "", ""): 1,
+    }
