@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import sqlite3
@@ -237,6 +238,22 @@ async def test_a_locked_store_says_so_and_recovers(
             await store.servers.add(a_server(1))
         assert caught.value.reason == "locked"
         assert not await store.changes()
+        blocker.execute("ROLLBACK")
+        blocker.close()
+        await store.servers.add(a_server(1))
+
+
+async def test_who_waits_behind_others_for_a_locked_store_waits_no_longer_than_they(
+    tmp_path: Path, path: Path, a_server: Make
+) -> None:
+    async with await Store.open(URL, folder=tmp_path) as store:
+        blocker = sqlite3.connect(path, isolation_level=None)
+        blocker.execute("BEGIN IMMEDIATE")
+        writes = [store.servers.add(a_server(number)) for number in range(4)]
+        async with asyncio.timeout(15):  # one after the other they would take 20 s
+            refused = await asyncio.gather(*writes, return_exceptions=True)
+        assert {one.reason for one in refused if isinstance(one, StoreFault)} == {"locked"}
+        assert len([one for one in refused if isinstance(one, StoreFault)]) == 4
         blocker.execute("ROLLBACK")
         blocker.close()
         await store.servers.add(a_server(1))

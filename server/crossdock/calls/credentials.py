@@ -25,6 +25,7 @@ from crossdock.redaction import likely_secrets, redactor
 
 _EARLY = 60.0  # renew this long before a token's end, or at four fifths of a short life
 _UNSAID = 300.0
+_LONGEST = 100 * 365 * 86_400.0  # seconds; what claims more was not meant
 
 
 class Signature(Struct, frozen=True, kw_only=True):
@@ -129,7 +130,7 @@ def tokens_of(account_id: str) -> str:
 def _use_of(renewal: Renewal) -> float:
     """For how many seconds a token is used. What is no span of time counts as unsaid."""
     life = renewal.expires_in
-    if not isinstance(life, int | float) or not math.isfinite(life) or life <= 0:
+    if not isinstance(life, int | float) or not 0 < life <= _LONGEST:
         life = _UNSAID
     return max(life * 0.8, life - _EARLY)
 

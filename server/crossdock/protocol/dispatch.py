@@ -212,9 +212,9 @@ class Dispatcher:
     async def _call(self, request: Request) -> Reply:
         session = request.session
         if session is None:
-            request.channel.begin("", priming=False)
+            request.channel.begin("", "", priming=False)
             return await self._called(request)
-        request.channel.begin(session.nonce, request.revision.priming)
+        request.channel.begin(session.nonce, session.server_id, request.revision.priming)
         # Only a session tells one client's request ids from another's.
         key = (session.nonce, key_of(request.message.id or b"null"))
         task = asyncio.current_task()

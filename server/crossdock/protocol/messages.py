@@ -43,9 +43,9 @@ class Channel(Protocol):
     def streams(self) -> bool:
         """Whether messages can be sent before the answer."""
 
-    def begin(self, session: str, priming: bool) -> None:
-        """A call begins, and may take long. What is sent is kept for this session, if there is one,
-        should the connection break."""
+    def begin(self, session: str, server: str, priming: bool) -> None:
+        """A call begins, and may take long. What is sent is kept for this session of the server, if
+        there is one, should the connection break."""
 
     async def send(self, message: bytes) -> None:
         """Send a message now."""

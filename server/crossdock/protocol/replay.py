@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import uuid
-from collections import deque
+from collections import Counter, deque
 
 from crossdock.model import Struct
 
@@ -28,9 +28,10 @@ class StreamLimits(Struct, frozen=True, kw_only=True):
 class Stream:
     """A sequence of messages, numbered from 1. A connection drains it; another may take over."""
 
-    def __init__(self, owner: str = "") -> None:
+    def __init__(self, owner: str = "", server: str = "") -> None:
         self.id = uuid.uuid4().hex
         self.owner = owner
+        self.server = server
         self.ended = False
         self.holder: object = None
         self.last = 0
@@ -103,28 +104,40 @@ class Streams:
         self._limits = limits
         self._open: dict[str, Stream] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
-        self._bytes = 0
+        self._bytes: Counter[str] = Counter()
 
-    def begin(self, owner: str) -> Stream:
-        """Return a new stream of the session `owner`."""
-        stream = Stream(owner)
+    @property
+    def size(self) -> int:
+        """How many bytes are kept."""
+        return self._bytes.total()
+
+    def begin(self, owner: str, server: str) -> Stream:
+        """Return a new stream of the session `owner`, on a server that has its share of memory."""
+        stream = Stream(owner, server)
         self._open[stream.id] = stream
         return stream
 
     def push(self, stream: Stream, message: bytes) -> int:
-        """Add a message; the oldest go when there are too many."""
+        """Add a message; the oldest go when there are too many.
+
+        Where all together are too large, the server that holds the most loses its oldest.
+        """
         number = stream.push(message)
         if stream.id not in self._open:  # its session has ended meanwhile
             stream.forget(0)
             return number
-        self._bytes += len(message)
-        self._bytes -= stream.forget(self._limits.events)
-        for other in list(self._open.values()):
-            if self._bytes <= self._limits.bytes_in_all:
-                break
-            if other is not stream:
-                self._bytes -= other.forget(0)
+        self._bytes[stream.server] += len(message)
+        self._freed(stream, stream.forget(self._limits.events))
+        while self.size > self._limits.bytes_in_all:
+            [(heaviest, _)] = self._bytes.most_common(1)
+            oldest = next(one for one in self._open.values() if one.size and one.server == heaviest)
+            self._freed(oldest, oldest.forget(0))
         return number
+
+    def _freed(self, stream: Stream, size: int) -> None:
+        self._bytes[stream.server] -= size
+        if not self._bytes[stream.server]:
+            del self._bytes[stream.server]
 
     def end(self, stream: Stream) -> None:
         """End a stream; it can be asked for a little longer."""
@@ -158,4 +171,4 @@ class Streams:
         if timer is not None:
             timer.cancel()
         if self._open.pop(stream.id, None) is not None:
-            self._bytes -= stream.forget(0)
+            self._freed(stream, stream.forget(0))

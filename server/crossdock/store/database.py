@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,7 +25,7 @@ from sqlalchemy.pool import StaticPool
 
 from crossdock.errors import ConfigError
 from crossdock.store import sqlite_file, tables, version
-from crossdock.store.faults import fault, should_repeat
+from crossdock.store.faults import fault, should_repeat, waited_too_long
 from crossdock.store.records import StoreFault
 
 T = TypeVar("T")
@@ -106,16 +107,16 @@ class Database:
     async def _read(self, work: Work[T]) -> T:
         if not self.is_sqlite:
             return await self._attempt(self._reader, work)
-        async with self._turn:
+        async with self._in_turn():
             return await self._attempt(self._reader, work)
 
     async def _write(self, work: Work[T], *, quiet: bool) -> T:
         if quiet and not self.is_sqlite:
             return await self._attempt(self.engine, work)
-        async with self._turn:
+        async with self._in_turn() as left:
             self.still_there()
             if self.is_sqlite:
-                return await self._attempt(self.engine, work, begin="BEGIN IMMEDIATE")
+                return await self._attempt(self.engine, work, begin="BEGIN IMMEDIATE", wait=left)
             revision, result = await self._attempt(
                 self.engine, lambda c: (_raise_count(c), work(c))
             )
@@ -124,7 +125,7 @@ class Database:
             return result
 
     async def _changes(self) -> bool:
-        async with self._turn:
+        async with self._in_turn():
             self.still_there()
             look = _data_version if self.is_sqlite else _count
             found = await self._attempt(self._reader, look)
@@ -132,11 +133,35 @@ class Database:
             others, self._others_wrote = self._others_wrote, False
             return others or seen != self._seen
 
-    async def _attempt(self, engine: AsyncEngine, work: Work[T], *, begin: str = "BEGIN") -> T:
+    @asynccontextmanager
+    async def _in_turn(self) -> AsyncIterator[float]:
+        """Wait in turn; give the seconds that are left to wait for a lock. Raises StoreFault."""
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + _LOCK_SECONDS
+        try:
+            async with asyncio.timeout_at(ends):
+                await self._turn.acquire()
+        except TimeoutError as error:
+            raise waited_too_long(self.where) from error
+        try:
+            left = ends - loop.time()
+            # Where there was nothing to wait for it is always the same, and needs no statement.
+            yield left if left < _LOCK_SECONDS * 0.95 else _LOCK_SECONDS
+        finally:
+            self._turn.release()
+
+    async def _attempt(
+        self,
+        engine: AsyncEngine,
+        work: Work[T],
+        *,
+        begin: str = "BEGIN",
+        wait: float = _LOCK_SECONDS,
+    ) -> T:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 async with engine.connect() as connection:
-                    await connection.execution_options(crossdock_begin=begin)
+                    await connection.execution_options(crossdock_begin=begin, crossdock_wait=wait)
                     async with connection.begin():
                         return await connection.run_sync(work)
             except DBAPIError as error:
@@ -238,6 +263,8 @@ def _connect_postgres(url: URL) -> Database:
 
 
 def _prepare_sqlite(engine: AsyncEngine, connected: Callable[[], None]) -> None:
+    patience = _LOCK_SECONDS * 1000
+
     @event.listens_for(engine.sync_engine, "connect")
     def on_connect(connection: Any, record: object) -> None:
         connection.isolation_level = None  # or the driver begins transactions by its own rules
@@ -249,7 +276,13 @@ def _prepare_sqlite(engine: AsyncEngine, connected: Callable[[], None]) -> None:
 
     @event.listens_for(engine.sync_engine, "begin")
     def on_begin(connection: Connection) -> None:
-        connection.exec_driver_sql(connection.get_execution_options()["crossdock_begin"])
+        nonlocal patience
+        options = connection.get_execution_options()
+        wait = int(options["crossdock_wait"] * 1000)
+        if wait != patience:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout={wait}")
+            patience = wait
+        connection.exec_driver_sql(options["crossdock_begin"])
 
 
 def _refuse_damage(path: Path) -> Work[None]:

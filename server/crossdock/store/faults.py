@@ -48,6 +48,12 @@ def fault(error: BaseException, where: str) -> StoreFault:
     return StoreFault(reason, f"The store {where} cannot be used: {words}")
 
 
+def waited_too_long(where: str) -> StoreFault:
+    """Return the fault of a store that others wait for, because something keeps it locked."""
+    reason, words = _match("SQLITE_BUSY", _SQLITE, "")
+    return StoreFault(reason, f"The store {where} cannot be used: {words}")
+
+
 def should_repeat(error: DBAPIError) -> bool:
     """Whether PostgreSQL asks for the same transaction again: it was rolled back as a whole."""
     return sqlstate(error) in {"40001", "40P01"}

@@ -35,6 +35,7 @@ class PostChannel:
         "_priming",
         "_request",
         "_response",
+        "_server",
         "_session",
         "_since",
         "_stream",
@@ -48,6 +49,7 @@ class PostChannel:
         self._stream: Stream | None = None
         self._begun = False
         self._session = ""
+        self._server = ""
         self._priming = False
         self._since: float | None = None
         self._comment: asyncio.Task[None] | None = None
@@ -59,9 +61,10 @@ class PostChannel:
         """Whether the client accepts an event stream."""
         return self._accepts.events
 
-    def begin(self, session: str, priming: bool) -> None:
+    def begin(self, session: str, server: str, priming: bool) -> None:
         """A call begins: keep the connection alive, and what is sent for this session."""
         self._begun, self._session, self._priming = True, session, priming
+        self._server = server
         self._request.app[app_keys.keepalive].watch(self)
 
     # --- while the call runs -----------------------------------------------------------------
@@ -112,7 +115,7 @@ class PostChannel:
             return
         response = EventStream(self._request)
         if self._session:
-            self._stream = self._request.app[app_keys.streams].begin(self._session)
+            self._stream = self._request.app[app_keys.streams].begin(self._session, self._server)
             self._stream.take(self)
             self._request[app_keys.outlives] = True
             response.force_close()  # the next request must not wait behind a call that goes on

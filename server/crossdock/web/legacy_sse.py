@@ -53,7 +53,7 @@ class LegacyStream:
 
     streams = True
 
-    def begin(self, session: str, priming: bool) -> None:
+    def begin(self, session: str, server: str, priming: bool) -> None:
         """The stream is open already, and nothing of it can be resumed."""
 
     async def send(self, message: bytes) -> None:

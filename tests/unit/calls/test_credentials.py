@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import math
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -25,6 +26,7 @@ class Numbered:
 
     def __init__(self) -> None:
         self.given: list[str] = []
+        self.life: Any = 900
         self.asked, self.goes = asyncio.Event(), asyncio.Event()
         self.goes.set()
 
@@ -36,7 +38,7 @@ class Numbered:
         self.asked.set()
         await self.goes.wait()
         number = len(self.given)
-        return Renewal(token=f"t{number}", expires_in=900, changed={"api_key": f"k{number}"})
+        return Renewal(token=f"t{number}", expires_in=self.life, changed={"api_key": f"k{number}"})
 
 
 class Shelf:
@@ -90,6 +92,13 @@ def signer(tmp_path: Path) -> Iterator[Signer]:
     sys.modules["acme_to_sign"] = importlib.util.module_from_spec(spec)
     yield Signer("acme_to_sign")
     del sys.modules["acme_to_sign"]
+
+
+@pytest.mark.parametrize("life", [-1, 0, 10**400, 1e300, math.inf, math.nan, "x", None])
+async def test_a_life_that_cannot_be_meant_loses_neither_token(signer: Signer, life: Any) -> None:
+    signer.scheme.life = life
+    assert [await signer.token(), await signer.token()] == ["t1", "t1"]
+    assert signer.shelf.kept == {"api_key": "k1"}
 
 
 async def test_a_token_is_fetched_once_for_all_who_wait(signer: Signer) -> None:

@@ -145,7 +145,7 @@ async def test_what_is_kept_is_bounded_and_goes_in_the_end(
     talk: Callable[..., Any], gate: Any, talking: Running
 ) -> None:
     streams = talking.gateway.streams
-    stream = streams.begin("someone")
+    stream = streams.begin("someone", "server")
     for number in range(100):
         streams.push(stream, b"x" * 1000)
     assert [n for n, _ in stream.after(0)] == [95, 96, 97, 98, 99, 100]
@@ -154,7 +154,7 @@ async def test_what_is_kept_is_bounded_and_goes_in_the_end(
     await talking.http.delete(client.server.url, headers=client.headers)
     assert all(one.owner != client.session for one in streams._open.values())
     streams.forget("someone")
-    assert streams._bytes == sum(one.size for one in streams._open.values())
+    assert streams.size == sum(one.size for one in streams._open.values())
 
 
 @pytest.mark.requirement("mcp:resume:bounded")
@@ -171,10 +171,10 @@ async def test_an_answer_that_nobody_fetches_is_forgotten(
     gate.open()
     streams = running.gateway.streams
     await until(lambda: not streams._open)
-    assert streams._bytes == 0
+    assert streams.size == 0
     async with client.listen(last) as stream:
         assert (await stream.message())["method"] == "notifications/tools/list_changed"
-    kept = [streams.begin("a"), streams.begin("b")]
+    kept = [streams.begin(one, "server") for one in "ab"]
     for one in kept:
         streams.push(one, b"x" * 3000)
     assert (kept[0].size, kept[1].size) == (0, 3000)
