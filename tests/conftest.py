@@ -16,13 +16,12 @@ from typing import Any
 
 import pytest
 from harness import acme, malomo, running
-from harness.canaries import Canaries
+from harness.canaries import Canaries, console, listen, sweep
 from harness.malomo import Malomo
 from harness.provider import Provider
 from harness.running import Clock, MakeGateway, Running
 from hypothesis import HealthCheck, settings
 
-from crossdock import log
 from crossdock.store import upgrade
 
 # Every run makes the same examples, so that the suite is green for everybody or for nobody, and no
@@ -55,14 +54,22 @@ def log_stream() -> Iterator[io.StringIO]:
     yield stream
     root = logging.getLogger()
     for handler in root.handlers[:]:
-        if getattr(handler, "_crossdock", False):
+        if hasattr(handler, "_crossdock"):
             root.removeHandler(handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def swept(log_stream: io.StringIO, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """In the end, no secret of any test stands in anything that the run left."""
+    yield
+    logged = {"the log": log_stream.getvalue(), "the console": console.getvalue()}
+    assert sweep(logged, tmp_path_factory.getbasetemp()) == []
 
 
 @pytest.fixture
 def canaries(log_stream: io.StringIO) -> Iterator[Canaries]:
     """The secrets of this test; they are looked for in everything that was written."""
-    log.configure("debug", "json", log_stream)
+    listen(log_stream)
     watched = Canaries(log_stream)
     yield watched
     watched.check()

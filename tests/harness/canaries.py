@@ -1,18 +1,59 @@
 """What must never be seen: every token that was issued and every credential that was used.
 
 The gateway fixture hands everything the gateway wrote (answers, log lines, files) to the canaries,
-so each test that uses it is also a test of redaction.
+so each test that uses it is also a test of redaction. What the whole run logged, in both formats,
+and the databases that it left are searched once more in the end, for every secret of every test:
+one that shows after its own test is over is seen as well.
 """
 
 from __future__ import annotations
 
 import io
+import logging
+import re
 from typing import TYPE_CHECKING
+
+from crossdock import log
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _ALLOWED_FOLDER = "secrets"  # where the harness itself puts the credentials that config names
+_MINTED = re.compile(rb"cd[ma]_[0-9A-Za-z]{49}")
+console = io.StringIO()
+_planted: dict[str, str] = {}
+_answered: set[bytes] = set()  # tokens by their form, from whatever any gateway answered
+
+
+def listen(stream: io.StringIO) -> None:
+    """Log as JSON to `stream`, and as a person reads it to `console`."""
+    root = logging.getLogger()
+    log.configure("debug", "console", console)
+    (second,) = [one for one in root.handlers if getattr(one, "_crossdock", False)]
+    log.configure("debug", "json", stream)
+    for former in root.handlers[:]:
+        if getattr(former, "stream", None) is console:
+            root.removeHandler(former)
+    second._crossdock = False  # type: ignore[attr-defined]
+    root.addHandler(second)
+
+
+def sweep(logged: dict[str, str], folder: Path) -> list[str]:
+    """Return which secrets of the whole run stand in its logs, databases or answers."""
+    seen = [(where, text.encode()) for where, text in logged.items()]
+    seen += [
+        (path.name, path.read_bytes())
+        for path in folder.rglob("state/*")
+        if path.is_file() and path.suffix != ".key"
+    ]
+    found = [
+        f"{name} in {where}"
+        for where, text in seen
+        for secret, name in _planted.items()
+        if secret.encode() in text
+    ]
+    own = {secret.encode(): name for secret, name in _planted.items()}
+    return found + [f"{own[token]} in an answer" for token in _answered & own.keys()]
 
 
 class Canaries:
@@ -27,12 +68,14 @@ class Canaries:
     def issue(self, secret: str, name: str) -> None:
         """From now on this must not be seen."""
         if secret:
-            self._secrets[secret] = name
+            self._secrets[secret] = _planted[secret] = name
 
     def saw(self, *written: bytes | str, where: str = "an answer") -> None:
         """Remember something that the gateway wrote."""
         for text in written:
-            self._seen.append((where, text.encode() if isinstance(text, str) else text))
+            seen = text.encode() if isinstance(text, str) else text
+            self._seen.append((where, seen))
+            _answered.update(_MINTED.findall(seen))
 
     def log_text(self) -> str:
         """Return what was logged since these canaries were let out."""

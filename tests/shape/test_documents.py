@@ -133,3 +133,12 @@ def hooks() -> list[str]:
 
 def test_there_are_three_hooks() -> None:
     assert hooks() == ["crossdock_adapters", "crossdock_call_finished", "crossdock_resolve_secret"]
+
+
+def test_the_tests_that_security_md_names_exist(root: Path) -> None:
+    text = (root / "server" / "SECURITY.md").read_text("utf-8")
+    table = text.partition("## Which test guards what")[2].partition("\n## ")[0]
+    named = set(re.findall(r"`(tests/[\w/]+\.py)`", table))
+    assert {path for path in named if not (root / path).is_file()} == set()
+    rows = [line for line in table.splitlines() if line.startswith("| ")][1:]
+    assert all("`tests/" in row for row in rows)

@@ -14,11 +14,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from harness import acme, running
-from harness.canaries import Canaries
+from harness.canaries import Canaries, listen
 from harness.provider import Provider, reply
 from harness.running import Server, Shared
-
-from crossdock import log
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -47,7 +45,7 @@ async def _served(
     log_stream: io.StringIO,
     limits: Mapping[str, float] = running.SMALL,
 ) -> AsyncIterator[Shared]:
-    log.configure("debug", "json", log_stream)
+    listen(log_stream)
     acme.write(folder / "plugins")
     canaries = Canaries(log_stream)
     async with AsyncExitStack() as stack:

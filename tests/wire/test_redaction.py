@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from harness import acme, running
-from harness.canaries import Canaries
+from harness.canaries import Canaries, sweep
 from harness.malomo import API_KEY, Malomo
 from harness.provider import Provider, reply
 from harness.running import MakeGateway
@@ -43,12 +43,24 @@ def test_the_canaries_notice_a_secret_in_the_log_an_answer_and_a_file(tmp_path: 
     answered.saw(b'{"path": "/mcp/cdm_secret"}')
     with pytest.raises(AssertionError, match="the token in an answer"):
         answered.check()
-    (tmp_path / "state").mkdir()
-    (tmp_path / "state" / "crossdock.db").write_bytes(b"\x00cdm_secret\x00")
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "crossdock.db").write_bytes(b"\x00cdm_secret\x00")
     kept = watched()
     kept.read_folder(tmp_path)
     with pytest.raises(AssertionError, match="crossdock.db"):
         kept.check()
+
+
+def test_the_sweep_of_the_whole_run_notices_what_shows_after_its_test(tmp_path: Path) -> None:
+    Canaries(io.StringIO()).issue("planted-and-swept-61f0", "the planted one")
+    assert sweep({"the console": "planted-and-swept-61f0"}, tmp_path) == [
+        "the planted one in the console"
+    ]
+    (tmp_path / "a" / "state").mkdir(parents=True)
+    left = tmp_path / "a" / "state" / "crossdock.db-wal"
+    left.write_bytes(b"\0planted-and-swept-61f0\0")
+    assert sweep({}, tmp_path) == ["the planted one in crossdock.db-wal"]
+    left.unlink()  # the sweep of this run need not find it
 
 
 async def test_everything_that_can_be_logged_of_malomo_shows_no_secret(malomo: Malomo) -> None:
