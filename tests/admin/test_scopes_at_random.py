@@ -39,7 +39,9 @@ ACCOUNTS.put(
             integration=name,
             name=name,
             settings={},
-            credentials={field: Secret("x" * 20) for field in adapter.manifest.credentials},
+            credentials={
+                field: Secret(f"scoped-{field}-4c1f09") for field in adapter.manifest.credentials
+            },
         )
         for name, adapter in ADAPTERS.items()
     )

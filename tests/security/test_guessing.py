@@ -294,7 +294,7 @@ def test_whoever_comes_from_everywhere_leaves_no_more_lines_than_are_bounded(clo
 async def test_a_short_admin_token_stops_the_start_with_the_command_that_makes_one(
     gateway: MakeGateway, tmp_path: Path, length: int
 ) -> None:
-    (tmp_path / "token").write_text("x" * length)
+    (tmp_path / "token").write_text(("weak-token-" * 9)[:length])
     settings = {"admin": {"token": f"file:{tmp_path}/token"}}
     with pytest.raises(ConfigError) as caught:
         await gateway(adapters=[], settings=settings)
