@@ -1,7 +1,8 @@
 """Watches the event loop from a thread: who keeps everybody waiting is named while it happens.
 
 The loop says every few milliseconds that it turns. Where it does not, the task that it is in is
-looked up, and the innermost lines of code, which also name what is not a call: a hook, or us.
+looked up, and the innermost lines of code, which also name what is not a call: a hook, or us. Time
+in which the machine gave the loop's thread no processor (Linux says so) is nobody's fault here.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 from crossdock.log import logger
@@ -45,7 +46,10 @@ class Watchdog:
         loop = asyncio.get_running_loop()
         self._beat(loop)
         self._thread = threading.Thread(
-            target=self._watch, args=(loop, threading.get_ident()), name="watchdog", daemon=True
+            target=self._watch,
+            args=(loop, threading.get_ident(), threading.get_native_id()),
+            name="watchdog",
+            daemon=True,
         )
         self._thread.start()
 
@@ -65,14 +69,30 @@ class Watchdog:
         self._beaten = now
         self._timer = loop.call_later(_BEAT, self._beat, loop)
 
-    def _watch(self, loop: asyncio.AbstractEventLoop, thread: int) -> None:
+    def _watch(self, loop: asyncio.AbstractEventLoop, thread: int, native: int) -> None:
+        beaten, waited = 0.0, 0.0
         while not self._over.wait(_BEAT):
-            if time.monotonic() - self._beaten >= self._stall and not self._told:
+            if beaten != self._beaten:
+                beaten, waited = self._beaten, _waited(native)
+            late = time.monotonic() - beaten
+            if (
+                late >= self._stall
+                and not self._told
+                and late - _waited(native) + waited >= self._stall
+            ):
                 self._told = True
                 adapter, tool = self._who(asyncio.current_task(loop))
                 where = _lines(thread)
                 log.warning("loop.stalled", adapter=adapter, tool=tool, where=where)
                 self._note(adapter, tool)
+
+
+def _waited(native: int) -> float:
+    """Return the seconds that a thread has waited for a processor; 0 where nobody says so."""
+    try:
+        return int(Path(f"/proc/self/task/{native}/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, IndexError, ValueError):
+        return 0.0
 
 
 def _lines(thread: int) -> list[str]:
