@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from crossdock.cli.opening import missing_store
 from crossdock.cli.options import UsageError, words
@@ -37,7 +38,18 @@ def _load(config: Any) -> tuple[Settings, Plugins]:
     return settings, load_plugins(settings)
 
 
-def check(*adapters: str, config: Config = None, json: Json = False) -> int:
+def check(
+    *adapters: str,
+    max_tokens: Annotated[
+        int | None,
+        Parameter(
+            help="It is an error when an adapter's tools take more of them.",
+            validator=Number(gte=1),
+        ),
+    ] = None,
+    config: Config = None,
+    json: Json = False,
+) -> int:
     """Lint adapters: endpoints withheld for want of documentation, errors with file:line.
 
     Each is named, or a path: a folder with an adapter.toml, or a distribution that holds one.
@@ -51,7 +63,7 @@ def check(*adapters: str, config: Config = None, json: Json = False) -> int:
         loaded = _in_folder(path)
         found += loaded.adapters.values()
         failures += [record for record in loaded.records() if record.error]
-    reports = [_report(adapter) for adapter in found]
+    reports = [_report(adapter, max_tokens) for adapter in found]
     if json:
         print_json({"adapters": reports, "plugins": [msgspec.to_builtins(r) for r in failures]})
     else:
@@ -97,14 +109,21 @@ def _in_folder(path: Path) -> Plugins:
         return load_folders(manifest.parent.resolve() for manifest in manifests)
 
 
-def _report(adapter: Adapter) -> dict[str, Any]:
+def _report(adapter: Adapter, max_tokens: int | None) -> dict[str, Any]:
     from crossdock.adapter.hosts import unfit
     from crossdock.adapter.schema import compile_schema
+    from crossdock.calls.sizes import tokens_of
     from crossdock.client.setups import LONGEST_NAME
     from crossdock.errors import AdapterError
 
     toolset = adapter.toolset(adapter.defaults())
     errors = list(toolset.problems)
+    tokens = sum(tokens_of(binding.tool) for binding in toolset.bindings.values())
+    if max_tokens is not None and tokens > max_tokens:
+        errors.append(
+            f"the tools take about {tokens:,} tokens, which is above --max-tokens {max_tokens:,}; "
+            "shorten their texts"
+        )
     warnings = []
     for name, binding in toolset.bindings.items():
         try:
@@ -120,6 +139,7 @@ def _report(adapter: Adapter) -> dict[str, Any]:
     return {
         "adapter": adapter.name,
         "tools": len(toolset.bindings),
+        "tokens": tokens,
         "withheld": [msgspec.to_builtins(one) for one in toolset.withheld],
         "errors": errors,
         "warnings": warnings,

@@ -301,6 +301,17 @@ def test_check_of_a_folder_keeps_its_prints_out_of_the_report(run: Run, tmp_path
     assert "acme/adapter.toml:1: " in broken.out
 
 
+def test_check_fails_for_an_adapter_above_the_tokens_that_are_allowed(
+    run: Run, config: Path
+) -> None:
+    (report,) = json.loads(run("check", "acme", "--json", "--config", config).out)["adapters"]
+    fits = run("check", "acme", "--max-tokens", str(report["tokens"]), "--config", config)
+    assert fits.code == 0
+    over = run("check", "acme", "--max-tokens", str(report["tokens"] - 1), "--config", config)
+    assert over.code == 1
+    assert f"above --max-tokens {report['tokens'] - 1:,}" in over.out
+
+
 def test_check_of_a_folder_without_an_adapter_is_wrong_usage(run: Run, tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "nowhere"):
         ended = run("check", f"{path}/")
