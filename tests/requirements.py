@@ -286,6 +286,7 @@ security:credentials:stay  Whoever leads an account's credentials to another hos
 security:loop:watched  Whoever keeps the event loop from turning is named in the log and counted.
 security:loop:yields  No adapter's loop over records keeps the event loop from turning.
 security:replay:shares  What is kept for one server's clients takes no room of another's.
+security:answers:unkept  No answer may be kept by a cache, and none names the libraries behind it.
 security:hostile:answered  Every malformed thing gets one defined answer, never a 5xx, and the next
     good request is served.
 

@@ -62,6 +62,7 @@ class Refused(CrossdockError):
     details: dict[str, Any] | None = None
     challenge = ""
     retry_after: int | None = None
+    noted = False  # whether the call log has it
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)

@@ -100,3 +100,34 @@ async def test_a_refused_change_changes_nothing_and_a_long_one_is_cut(
     assert old is None
     assert len(new) < 400
     assert new.startswith('["10.0.0.0/24","10.0.1.0/24"')
+
+
+async def test_what_is_refused_before_it_begins_leaves_one_line_with_its_address(
+    acme_gateway: Running,
+) -> None:
+    servers = "/integrated-account/shop/mcp"
+    for verb, path, body in (
+        ("POST", servers, b"{"),
+        ("POST", servers, b'{"nonsense":1}'),
+        ("POST", servers + "?x=1", b'{"name":"A"}'),
+        ("PATCH", f"{servers}/nobody", b"{}"),
+        ("DELETE", f"{servers}/nobody", None),
+        ("POST", f"{servers}/nobody/rotate", None),
+        ("POST", servers, b'{"name":"A","config":{"methods":[]}}'),
+        ("POST", "/api-token", b"x" * 300_000),
+        ("GET", f"{servers}/nobody", None),
+    ):
+        assert (await acme_gateway.request(verb, path, body=body)).status >= 400
+    await acme_gateway.gateway.audit.flush()
+    page = await acme_gateway.gateway.store.audit.list(AuditFilter(kind="admin"))
+    assert [(line.action, line.outcome) for line in reversed(page.items)] == [
+        ("server.create", "malformed_json"),
+        ("server.create", "invalid_field"),
+        ("server.create", "invalid_field"),
+        ("server.change", "not_found"),
+        ("server.revoke", "not_found"),
+        ("server.rotate", "not_found"),
+        ("server.create", "invalid_field"),
+        ("token.create", "too_large"),
+    ]
+    assert {(line.actor, line.address) for line in page.items} == {("config", "127.0.0.1")}

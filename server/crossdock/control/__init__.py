@@ -28,7 +28,7 @@ from crossdock.control.requests import (
 from crossdock.control.responses import Issued, issued_server, shown_server
 from crossdock.control.servers import ServerControl
 from crossdock.control.tokens import TokenControl
-from crossdock.errors import Rejected
+from crossdock.errors import Refused, Rejected
 from crossdock.model import Account
 from crossdock.store import AuditEntry, Store
 
@@ -93,6 +93,10 @@ class Control:
             store.api_tokens, sync, self._audited, pepper=store.keys.ring.pepper, clock=clock
         )
         self.keys = KeyControl(store, self._audited)
+
+    def note_refused(self, actor: Caller, action: str, refused: Refused) -> None:
+        """Write down a verb that was refused before it was begun."""
+        self._audited.refused(actor, action, refused)
 
     def refuse_role(self, actor: Caller, action: str, role: str) -> None:
         """Refuse a verb to somebody whose role does not allow it. Raises Rejected (403)."""

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from crossdock.access.gate import Caller
-from crossdock.errors import CrossdockError, Rejected
+from crossdock.errors import CrossdockError, Refused, Rejected
 from crossdock.model import Secret
 from crossdock.store import AuditEntry
 
@@ -41,6 +41,12 @@ class Audited:
         self._note = note
         self._clock = clock
 
+    def refused(self, actor: Caller, action: str, refused: Refused) -> None:
+        """Note a verb that was refused before it was begun, unless it is noted."""
+        if not refused.noted:
+            with suppress(Refused), self(actor, action):
+                raise Rejected(refused.status, refused.error, "")
+
     @contextmanager
     def __call__(self, actor: Caller, action: str) -> Iterator[AuditedVerb]:
         """Note what happens inside as one verb; what it raises is its outcome."""
@@ -49,7 +55,7 @@ class Audited:
             yield verb
             outcome = "ok"
         except Rejected as rejected:
-            outcome = rejected.error
+            outcome, rejected.noted = rejected.error, True
             raise
         except CrossdockError as error:
             outcome = error.kind

@@ -25,7 +25,7 @@ GONE = (ConnectionError, TimeoutError)  # what writing to a client raises that h
 _KEEP_ALIVE = b": keep-alive\n\n"
 _RETRY_MS = 1_000
 _NEVER = 10 * 365 * 86_400.0
-_CACHE_CONTROL = "no-cache, no-transform"
+_CACHE_CONTROL = "no-cache, no-store, no-transform"
 
 # Some readers take these for line ends. In JSON they can only stand within a string.
 _LINE_ENDS = (

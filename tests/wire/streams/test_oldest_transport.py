@@ -72,7 +72,7 @@ async def test_a_get_without_session_opens_the_old_transport(
     headers = {} if accept is None else {"Accept": accept}
     async with opened(talking, server.url + path, headers) as old:
         assert old.stream.headers["X-Accel-Buffering"] == "no"
-        assert old.stream.headers["Cache-Control"] == "no-cache, no-transform"
+        assert old.stream.headers["Cache-Control"] == "no-cache, no-store, no-transform"
         hello = await old.initialize()
         assert hello["id"] == "i"
         assert hello["result"]["protocolVersion"] == "2024-11-05"

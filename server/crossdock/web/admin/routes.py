@@ -10,7 +10,7 @@ from aiohttp import web
 
 from crossdock.access.gate import Caller
 from crossdock.control import Control, field_error, invalid
-from crossdock.errors import Rejected, StoreError
+from crossdock.errors import Refused, Rejected, StoreError
 from crossdock.model import Role, Struct
 from crossdock.web import app_keys
 from crossdock.web.admission import admit_caller
@@ -79,19 +79,14 @@ def guarded(route: Route) -> Handler:
     async def handle(request: web.Request) -> web.Response:
         control = request.app[control_key]
         caller = admit_caller(request)
-        if RANK[caller.role] < RANK[route.role]:
-            control.refuse_role(caller, route.action, route.role)
-        for name in request.query:
-            if name not in route.query:
-                raise invalid(name[:100], "is unknown")
-            if len(request.query.getall(name)) > 1:
-                raise invalid(name, "is given more than once")
-        body = None if route.body is None else await _body(request, route)
-        asked = AdminRequest(request=request, control=control, caller=caller, body=body)
         try:
-            answer = await route.handler(asked)
+            answer = await route.handler(await _asked(route, request, control, caller))
         except StoreError as error:
             raise _unavailable(error) from error
+        except Refused as refused:
+            if route.verb != "GET":
+                control.note_refused(caller, route.action, refused)
+            raise
         if answer is None:
             return web.Response(status=route.status)
         return web.Response(
@@ -102,6 +97,20 @@ def guarded(route: Route) -> Handler:
         )
 
     return handle
+
+
+async def _asked(
+    route: Route, request: web.Request, control: Control, caller: Caller
+) -> AdminRequest:
+    if RANK[caller.role] < RANK[route.role]:
+        control.refuse_role(caller, route.action, route.role)
+    for name in request.query:
+        if name not in route.query:
+            raise invalid(name[:100], "is unknown")
+        if len(request.query.getall(name)) > 1:
+            raise invalid(name, "is given more than once")
+    body = None if route.body is None else await _body(request, route)
+    return AdminRequest(request=request, control=control, caller=caller, body=body)
 
 
 async def _body(request: web.Request, route: Route) -> Any:
