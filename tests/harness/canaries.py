@@ -40,7 +40,7 @@ def listen(stream: io.StringIO) -> None:
 
 def sweep(logged: dict[str, str], folder: Path) -> list[str]:
     """Return which secrets of the whole run stand in its logs, databases or answers."""
-    seen = [(where, text.encode()) for where, text in logged.items()]
+    seen = [(where, text.encode(errors="backslashreplace")) for where, text in logged.items()]
     seen += [
         (path.name, path.read_bytes())
         for path in folder.rglob("state/*")
