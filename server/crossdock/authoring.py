@@ -149,6 +149,8 @@ class UpstreamRequest(Struct, frozen=True, kw_only=True):
     """A request relative to the account's base URL; `path` is already percent-encoded.
 
     `body` is JSON bytes. `headers` add to the adapter's own; credentials are added on sending.
+    `reads` says of a request that is no GET that it only looks something up, as a search by POST:
+    what fails after it may still say that nothing was written.
     """
 
     verb: str
@@ -156,6 +158,7 @@ class UpstreamRequest(Struct, frozen=True, kw_only=True):
     query: tuple[tuple[str, str], ...] = ()
     body: bytes | None = None
     headers: tuple[tuple[str, str], ...] = ()
+    reads: bool = False
 
 
 class UpstreamReply(Struct, frozen=True, kw_only=True):

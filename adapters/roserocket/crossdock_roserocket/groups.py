@@ -72,7 +72,7 @@ async def search_groups(call: Call, context: Context) -> Outcome:
     limit = call.limit or call.tool.paging.limit.default
     body = {**call.body, "offset": offset, "limit": limit}
     reply = await context.send(
-        UpstreamRequest(verb="POST", path="/userGroups/search", body=encode(body))
+        UpstreamRequest(verb="POST", path="/userGroups/search", body=encode(body), reads=True)
     )
     found = _decoded(reply)
     name = call.body.get("name")

@@ -84,7 +84,9 @@ async def _searched(context: Context, key: str, external: str) -> UpstreamReply 
             }
         ],
     }
-    request = UpstreamRequest(verb="POST", path="/objects/search", body=msgspec.json.encode(body))
+    request = UpstreamRequest(
+        verb="POST", path="/objects/search", body=msgspec.json.encode(body), reads=True
+    )
     answer = decode((await context.send(request)).body)
     for found in answer.get("results", []) if isinstance(answer, dict) else []:
         if found.get("externalId") == external and is_uuid(found.get("id")):

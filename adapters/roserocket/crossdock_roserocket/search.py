@@ -179,7 +179,7 @@ async def _send(call: Call, context: Context, board_id: str, asked: _Search) -> 
     if "timezone" in call.body:
         body["timezone"] = call.body["timezone"]
     return await context.send(
-        UpstreamRequest(verb="POST", path="/objects/search", body=encode(body))
+        UpstreamRequest(verb="POST", path="/objects/search", body=encode(body), reads=True)
     )
 
 

@@ -123,8 +123,8 @@ class Connection:
         if request.headers:
             headers = {**headers, **dict(request.headers)}
         measured.requests += 1
-        if request.verb != "GET":
-            measured.wrote = True
+        writes = request.verb != "GET" and not request.reads
+        measured.wrote |= writes
         started = time.monotonic()
         try:
             reply = await self._upstream.send(
@@ -150,7 +150,7 @@ class Connection:
                 status=reply.status,
                 rate=reply.rate,
             )
-        measured.accepted |= request.verb != "GET"
+        measured.accepted |= writes
         return reply
 
     def _url(self, request: UpstreamRequest, signature: Signature) -> URL:
