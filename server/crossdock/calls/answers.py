@@ -82,7 +82,8 @@ def _list(
     records = [json_of(record, tool) for record in outcome.data]
     start = _start(records, call.page, tool.paging.id)
     window = records[start : start + (call.limit or tool.paging.limit.default)]
-    fields = Fields(call.fields or outcome.view or tool.view, tool.paging.id)
+    view = call.fields or outcome.view or tool.view
+    fields = Fields(view, tool.paging.id, told=bool(call.fields))
     shown: list[bytes] = []
     notes: list[str] = []
     for record in window:

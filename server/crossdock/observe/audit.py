@@ -78,6 +78,8 @@ class AuditLog:
                 upstream_status=event.upstream_status,
                 request_id=event.request_id,
                 second_factor=event.second_factor,
+                upstream_requests=event.upstream_requests,
+                upstream_seconds=event.upstream_seconds,
             )
         )
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any
 
+import msgspec
 from sqlalchemy import Row, Select, delete, insert, select
 
 from crossdock.store import tables
@@ -16,6 +18,10 @@ from crossdock.store.records import AuditEntry, AuditFilter, RecordPage
 _ROWS = tables.audit
 _EQUAL = ("kind", "actor", "action", "account_id", "server_id", "outcome", "request_id")
 _EVERYTHING = AuditFilter()
+_NAMES = tuple(name for name in AuditEntry.__struct_fields__ if name != "id")
+_VALUES = attrgetter(*_NAMES)
+_INSERT = f"INSERT INTO audit ({', '.join(_NAMES)}) VALUES ({', '.join('?' * len(_NAMES))})"  # noqa: S608 - names of ours
+_TIME, _CHANGES = _NAMES.index("time"), _NAMES.index("changes")
 
 
 class AuditRows:
@@ -26,12 +32,16 @@ class AuditRows:
 
     async def append(self, entries: Sequence[AuditEntry]) -> None:
         """Add lines, all or none."""
-        values = [
-            {name: getattr(entry, name) for name in entry.__struct_fields__ if name != "id"}
-            for entry in entries
-        ]
-        if values:
-            await self._database.write(lambda c: c.execute(insert(_ROWS), values), quiet=True)
+        if not entries:
+            return
+        if (
+            self._database.is_sqlite
+        ):  # one line a call: SQLAlchemy's own way takes four times as long
+            rows = [_sqlite_row(entry) for entry in entries]
+            await self._database.write(lambda c: c.exec_driver_sql(_INSERT, rows), quiet=True)
+            return
+        values = [dict(zip(_NAMES, _VALUES(entry), strict=True)) for entry in entries]
+        await self._database.write(lambda c: c.execute(insert(_ROWS), values), quiet=True)
 
     async def list(
         self, which: AuditFilter = _EVERYTHING, *, limit: int = 100, cursor: str | None = None
@@ -69,3 +79,13 @@ def _entry(row: Row[Any]) -> AuditEntry:
 
 def _place(entry: AuditEntry) -> int:
     return entry.id
+
+
+def _sqlite_row(entry: AuditEntry) -> tuple[Any, ...]:
+    """Return a line's values as the columns' types in tables.py would hand them to SQLite."""
+    values = [*_VALUES(entry)]
+    utc = entry.time.astimezone(UTC).replace(tzinfo=None)
+    values[_TIME] = utc.isoformat(" ", "microseconds")
+    if entry.changes is not None:
+        values[_CHANGES] = msgspec.json.encode(entry.changes).decode()
+    return tuple(values)
