@@ -7,8 +7,7 @@ are too many idle ones. Those in use are as many as calls are under way.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import aiohttp
 
@@ -24,6 +23,14 @@ class Pool:
         self.session = session
         self.users = 0
         self.used = 0.0
+
+    def __enter__(self) -> aiohttp.ClientSession:
+        self.users += 1
+        return self.session
+
+    def __exit__(self, *_: object) -> None:
+        self.users -= 1
+        self.used = asyncio.get_running_loop().time()
 
 
 class Pools:
@@ -42,16 +49,10 @@ class Pools:
     def __len__(self) -> int:
         return len(self._pools)
 
-    @contextmanager
-    def session(self, account: str, *, public: bool) -> Iterator[aiohttp.ClientSession]:
-        """Give the account's session for public hosts, or for those inside private networks."""
-        pool = self._pools.get((account, public)) or self._made(account, public)
-        pool.users += 1
-        try:
-            yield pool.session
-        finally:
-            pool.users -= 1
-            pool.used = asyncio.get_running_loop().time()
+    def session(self, account: str, *, public: bool) -> Pool:
+        """Give the account's session for public hosts, or for those inside private networks: as
+        long as it is used, `with pools.session(…) as session`."""
+        return self._pools.get((account, public)) or self._made(account, public)
 
     async def close(self) -> None:
         """Close all, whoever uses them."""
