@@ -46,13 +46,17 @@ def sweep(logged: dict[str, str], folder: Path) -> list[str]:
         for path in folder.rglob("state/*")
         if path.is_file() and path.suffix != ".key"
     ]
-    found = [
-        f"{name} in {where}"
-        for where, text in seen
-        for secret, name in _planted.items()
-        if secret.encode() in text
-    ]
     own = {secret.encode(): name for secret, name in _planted.items()}
+    # Tokens, of which there are thousands, are found by their form; the few others one by one.
+    others = [secret for secret in own if not _MINTED.fullmatch(secret)]
+    found = [
+        f"{own[secret]} in {where}"
+        for where, text in seen
+        for secret in (
+            *(own.keys() & {*_MINTED.findall(text)}),
+            *(one for one in others if one in text),
+        )
+    ]
     return found + [f"{own[token]} in an answer" for token in _answered & own.keys()]
 
 
