@@ -7,7 +7,6 @@ import http.server
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import threading
@@ -15,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from clients import environments
 from harness.running import MakeGateway
 
 from crossdock.client.setups import Target, setup
@@ -98,7 +98,7 @@ def test_every_install_guide_takes_the_hashes() -> None:
             assert "--require-hashes -r server/requirements.lock" in line or "--no-deps" in line
 
 
-@pytest.mark.skipif(shutil.which("npm") is None, reason="needs npm")
+@pytest.mark.e2e
 async def test_npm_takes_the_pinned_bridge_and_no_other(
     gateway: MakeGateway, tmp_path: Path
 ) -> None:
@@ -119,11 +119,14 @@ async def installed(folder: Path, origin: str, integrity: str) -> str:
     package, lock = setup("other", target).snippets[-2:]
     (folder / "package.json").write_text(package.text, "utf-8")
     (folder / "package-lock.json").write_text(lock.text, "utf-8")
+    node = environments.node()
+    npm = node.parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     process = await asyncio.create_subprocess_exec(
-        "npm", "ci", "--no-audit", "--no-fund", "--fetch-retries=0",
+        node, npm, "ci", "--no-audit", "--no-fund", "--fetch-retries=0",
         cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         env={
             **os.environ,
+            "PATH": f"{node.parent}:/usr/bin:/bin",
             "HOME": str(folder),
             "npm_config_cache": str(folder / "cache"),
             "npm_config_update_notifier": "false",
