@@ -149,6 +149,10 @@ async def test_a_gateway_that_cannot_write_its_log_says_degraded_and_sends_nothi
         refused = await server.attempt("acme_items_count")
         assert refused.result["structuredContent"]["error"]["kind"] == "busy"
         assert len(provider.requests) == sent
+        # A name that is no tool's would leave a line too, and whoever makes up many would fill memory.
+        unknown = await server.attempt("acme_items_nonsense")
+        assert unknown.result["structuredContent"]["error"]["kind"] == "busy"
+        assert one.gateway.audit.waiting == 4
     await one.gateway.audit.flush()
     assert (await server.call("acme_items_count")).data is not None
     assert (await one.request("GET", "/readyz", token=None)).json == {"status": "ready"}

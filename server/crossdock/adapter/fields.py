@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -18,7 +19,8 @@ _MORE = "… ({:,} characters)"
 _LONGEST_TEXTS = (4_000, 1_000, 200)
 
 Tree = dict[str, Any]
-_EMPTY: Tree = {}
+_PLAIN = re.compile(r"\w{1,100}(?:\.\w{1,100}){0,7}")
+_DEEPEST = 32  # levels of a path; no record shows what lies below
 
 
 class Fields:
@@ -30,10 +32,9 @@ class Fields:
     def __init__(self, paths: Iterable[str], id_field: str = "id", *, told: bool = True) -> None:
         self._paths = tuple(path.removesuffix(".*") for path in paths)
         self.everything = not self._paths or EVERYTHING in self._paths
-        self._tree, self._quick = _EMPTY, None
-        if not self.everything:
-            self._tree, quick = _prepared(self._paths, id_field or "id")
-            self._quick = None if told else quick
+        self._wanted = (id_field or "id", *self._paths)
+        self._tree: Tree | None = None
+        self._quick = None if told or self.everything else _decoder(self._wanted)
         self._seen: set[str] = set()
         self._known: set[str] = set()
 
@@ -47,6 +48,8 @@ class Fields:
                     return msgspec.json.encode(self._quick.decode(record))
                 except msgspec.ValidationError:  # of another shape than records mostly have
                     pass
+            if self._tree is None:
+                self._tree = _tree(self._wanted)
             return self._cut(record, self._tree, "")
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
             raise malformed(error) from None
@@ -89,10 +92,13 @@ class Fields:
 
 
 @functools.lru_cache(maxsize=512)
-def _prepared(paths: tuple[str, ...], id_field: str) -> tuple[Tree, msgspec.json.Decoder[Any]]:
-    tree = _tree([id_field, *paths])
-    order = dict.fromkeys(path.partition(".")[0] for path in (id_field, *paths))
-    return tree, msgspec.json.Decoder(_struct({name: tree[name] for name in order}))
+def _decoder(paths: tuple[str, ...]) -> msgspec.json.Decoder[Any] | None:
+    """Return what cuts to a view at once, made once for each; None for names it cannot have."""
+    if not all(map(_PLAIN.fullmatch, paths)):
+        return None
+    tree = _tree(paths)
+    order = dict.fromkeys(path.partition(".")[0] for path in paths)
+    return msgspec.json.Decoder(_struct({name: tree[name] for name in order}))
 
 
 def _struct(tree: Tree) -> type[msgspec.Struct]:
@@ -112,7 +118,7 @@ def _tree(paths: Iterable[str]) -> Tree:
     """Return paths as nested dicts; an empty one takes the whole value."""
     tree: Tree = {}
     for path in sorted(set(paths), key=len):
-        level, names = tree, path.split(".")
+        level, names = tree, path.split(".", _DEEPEST)
         for name in names:
             whole = name in level and not level[name]
             level = level.setdefault(name, {})

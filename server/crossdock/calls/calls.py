@@ -73,7 +73,12 @@ class Calls:
         self, grant: Grant, name: str, arguments: msgspec.Raw | None, client: Peer
     ) -> Outcome:
         """Run a tool. Raises UnknownTool, ToolFailure, or what the client raises."""
-        bound = self._found(grant, name, client)
+        try:
+            bound = self._catalog.find(grant, name)
+        except UnknownTool:
+            await self._room()  # it leaves a line as well
+            self._unknown(grant, name, client.request_id)
+            raise
         if bound.binding.tool.headers:
             client.check_headers(bound.binding.tool.headers, arguments)
         slot = self._slots.enter(grant)
@@ -86,13 +91,6 @@ class Calls:
         slot.weigh(len(outcome.data))
         client.afterwards(slot.leave)
         return outcome
-
-    def _found(self, grant: Grant, name: str, client: Peer) -> Bound:
-        try:
-            return self._catalog.find(grant, name)
-        except UnknownTool:
-            self._unknown(grant, name, client.request_id)
-            raise
 
     @property
     def running(self) -> int:
