@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import acme, malomo, running
+from harness import acme, cluster, engines, malomo, running
 from harness.canaries import Canaries, console, listen, sweep
 from harness.malomo import Malomo
 from harness.provider import Provider
@@ -141,3 +141,38 @@ async def acme_gateway(gateway: MakeGateway, acme_folder: Path, provider: Provid
         accounts={"shop": acme.account(provider.url)},
         settings={"limits": running.SMALL},
     )
+
+
+@pytest.fixture(scope="session")
+def bare_engines() -> Iterator[tuple[engines.Postgres, engines.Redis]]:
+    """A PostgreSQL and a Redis of this run's own; each cluster has a database in it."""
+    own = engines.Postgres(), engines.Redis()
+    yield own
+    for engine in own:
+        engine.remove()
+
+
+@pytest.fixture
+def make_cluster(
+    tmp_path: Path, bare_engines: tuple[engines.Postgres, engines.Redis]
+) -> Iterator[Callable[..., cluster.Cluster]]:
+    """Start clusters: `make_cluster(nodes=2, workers=1, settings={…})`; see harness/cluster.py.
+
+    Engines that a test left dead or frozen are put right for the next one.
+    """
+    made: list[cluster.Cluster] = []
+
+    def make(*, start: bool = True, **given: Any) -> cluster.Cluster:
+        for engine in bare_engines:
+            if engine.running:
+                engine.thaw()
+        postgres, redis = bare_engines
+        folder = tmp_path / f"cluster-{len(made)}"
+        made.append(cluster.Cluster(folder, postgres=postgres, redis=redis, **given))
+        if start:
+            made[-1].start()
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.stop()

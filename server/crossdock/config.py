@@ -211,10 +211,7 @@ def _fields(where: str) -> list[str]:
 
 def check_settings(settings: Settings, source: str) -> None:
     """Refuse what cannot work or must not be. Raises ConfigError."""
-    if settings.server.workers > 1 or settings.bus.url:
-        raise ConfigError(
-            f"{source}: one process serves for now; set server.workers = 1 and leave bus.url empty"
-        )
+    _check_processes(settings, source)
     _reference(source, "admin.token", settings.admin.token, "env:CROSSDOCK_ADMIN_TOKEN")
     _reference(source, "secrets.key", settings.secrets.key, "file:state/master.key")
     for name, account in settings.accounts.items():
@@ -228,6 +225,18 @@ def check_settings(settings: Settings, source: str) -> None:
         raise ConfigError(
             f"{source}: server.public_url must be an origin, as https://gw.example.com"
         )
+
+
+def _check_processes(settings: Settings, source: str) -> None:
+    """Several processes need an engine that orders them, and one that carries their messages."""
+    shared = settings.store.url.startswith("postgresql:")
+    if settings.bus.url and not shared:
+        raise ConfigError(
+            f"{source}: bus.url joins several processes, and a SQLite store is served by one; "
+            "set store.url to a postgresql:// database, or leave bus.url empty"
+        )
+    if settings.server.workers > 1:
+        raise ConfigError(f"{source}: one process serves for now; set server.workers = 1")
 
 
 SHORTEST_ADMIN_TOKEN = 32

@@ -5,29 +5,30 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shutil
 import ssl
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from harness.engines import program
+from harness.parts import Part
 from harness.ports import accepts, free_port
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
+_GATEWAY = "server 127.0.0.1:8787 max_fails=0;"
 SHIPPED = Path(__file__).resolve().parents[2] / "server" / "deploy" / "nginx.conf"
 _AROUND = """
 daemon off;
 {user}
 pid {folder}/nginx.pid;
-error_log {folder}/start.log emerg;
+error_log {errors};
 events {{ worker_connections 512; }}
 http {{
     client_body_temp_path {folder}/body;
@@ -67,23 +68,23 @@ class Nginx:
     @contextlib.asynccontextmanager
     async def in_front_of(self, gateway_url: str) -> AsyncIterator[None]:
         """Run in front of a gateway."""
-        text = SHIPPED.read_text(encoding="utf-8")
-        for shipped, here in (
-            ("server 127.0.0.1:8787;", f"server {gateway_url.removeprefix('http://')};"),
-            ("listen 443 ssl;", f"listen 127.0.0.1:{self.port} ssl;"),
-            ("listen 80;", f"listen 127.0.0.1:{self.plain_port};"),
-            ("gateway.example.com", "localhost"),
-            ("/etc/ssl/crossdock/", f"{self.folder}/"),
-            ("/var/log/nginx/", f"{self.folder}/"),
-        ):
-            assert shipped in text, f"{SHIPPED.name} has no {shipped!r} any more"
-            text = text.replace(shipped, here)
-        user = "user root;" if os.geteuid() == 0 else ""
-        around = _AROUND.format(folder=self.folder, user=user)
-        (self.folder / "crossdock.conf").write_text(text, encoding="utf-8")
-        (self.folder / "nginx.conf").write_text(around, encoding="utf-8")
+        _write(
+            self.folder,
+            {
+                _GATEWAY: _GATEWAY.replace("127.0.0.1:8787", gateway_url.removeprefix("http://")),
+                "listen 443 ssl;": f"listen 127.0.0.1:{self.port} ssl;",
+                "listen 80;": f"listen 127.0.0.1:{self.plain_port};",
+                "/etc/ssl/crossdock/": f"{self.folder}/",
+            },
+            errors=f"{self.folder}/start.log emerg",
+        )
         process = await asyncio.create_subprocess_exec(
-            program(), "-p", str(self.folder), "-c", "nginx.conf", stderr=asyncio.subprocess.PIPE
+            program("nginx"),
+            "-p",
+            str(self.folder),
+            "-c",
+            "nginx.conf",
+            stderr=asyncio.subprocess.PIPE,
         )
         try:
             await self._ready(process)
@@ -105,13 +106,48 @@ class Nginx:
         await listening
 
 
-def program() -> str:
-    """Return the path of nginx; where there is none the test is skipped, and in CI it fails."""
-    if found := shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin"):
-        return found
-    if os.environ.get("CI") == "true":
-        pytest.fail("nginx is not installed", pytrace=False)
-    pytest.skip("nginx is not installed")
+class Front(Part):
+    """nginx in front of several gateways, each request to the next one; over plain http."""
+
+    def __init__(self, folder: Path, ports: Sequence[int]) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        nodes = (_GATEWAY.replace("8787", str(port)) for port in ports)
+        _write(
+            folder,
+            {
+                _GATEWAY: "\n    ".join(nodes),
+                "listen 443 ssl;": f"listen 127.0.0.1:{self.port};",
+                "listen 80;": f"listen 127.0.0.1:{free_port()};",
+                "    ssl_": "    # ssl_",
+            },
+            errors="stderr notice",
+        )
+        super().__init__(
+            "nginx",
+            [program("nginx"), "-p", str(folder), "-c", "nginx.conf"],
+            ready="start worker process ",
+            folder=folder,
+        )
+
+    @property
+    def passed(self) -> list[str]:
+        """What it wrote into its access log."""
+        return (self.folder / "crossdock-access.log").read_text(encoding="utf-8").splitlines()
+
+
+def _write(folder: Path, changes: Mapping[str, str], *, errors: str) -> None:
+    """Write the shipped configuration with what is different here, and what goes around it."""
+    text = SHIPPED.read_text(encoding="utf-8")
+    common = {"gateway.example.com": "localhost", "/var/log/nginx/": f"{folder}/"}
+    for shipped, here in {**changes, **common}.items():
+        assert shipped in text, f"{SHIPPED.name} has no {shipped!r} any more"
+        text = text.replace(shipped, here)
+    user = "user root;" if os.geteuid() == 0 else ""
+    around = _AROUND.format(folder=folder, user=user, errors=errors)
+    (folder / "crossdock.conf").write_text(text, encoding="utf-8")
+    (folder / "nginx.conf").write_text(around, encoding="utf-8")
 
 
 def _make_certificate(certificate: Path, key: Path) -> None:
