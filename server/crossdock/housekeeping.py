@@ -138,7 +138,7 @@ class Housekeeping:
     async def _expire(self) -> None:
         if gone := (await self._store.expire()).servers:
             self._gate.expire({stub.token_hash: stub.expired_at for stub in gone})
-            self._listeners.changed()
+            self._listeners.changed([("server", stub.server_id) for stub in gone])
 
     async def _adopt_tools(self) -> None:
         adapters = [(one.version, one.generation) for one in self._catalog.adapters.values()]

@@ -106,6 +106,10 @@ class ServerRecord(Struct, frozen=True, kw_only=True):
     expires_at: datetime | None = None
 
 
+Change = tuple[str, str]
+"""What was changed: a kind, `account`, `server` or `token`, and an id."""
+
+
 class Grant(Struct, frozen=True, kw_only=True):
     """What a request that passed the door may do, and the id of the API token it showed, if one
     was required.

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from crossdock.access.gate import Access, Caller, Gate
 from crossdock.calls.accounts import OpenAccounts
 from crossdock.errors import CrossdockError
-from crossdock.model import Account, Grant
+from crossdock.model import Account, Change, Grant
 from crossdock.store import ApiToken, Grants, Store, StoredAccount, StoredServer, StoreFault
 
 T = TypeVar("T")
@@ -25,7 +25,8 @@ Entries = dict[bytes, tuple[Grant, datetime | None]]
 
 
 class Sync:
-    """What the store says, in memory. `told` is called whenever it changed.
+    """What the store says, in memory. `told` is called whenever it changed, with what is another
+    now, or None where that may be anything.
 
     After a write whose end is not known, or a reading that failed, `behind` says that all must be
     read again. `opened` counts the accounts that were opened.
@@ -39,7 +40,7 @@ class Sync:
         *,
         adapters: Collection[str],
         configured: Collection[str],
-        told: Callable[[], None],
+        told: Callable[[Collection[Change] | None], None],
     ) -> None:
         self._store = store
         self._gate = gate
@@ -50,6 +51,7 @@ class Sync:
         self._turn = asyncio.Lock()
         self._wanted = self._done = 0
         self._stored: set[str] = set()
+        self._learned: list[Change] = []
         self._writing: set[asyncio.Task[Any]] = set()
         self.behind = False
         self.opened = 0
@@ -73,7 +75,7 @@ class Sync:
                 self.behind = True
                 raise
             self._done = until
-        self._told()
+        self._told(None)
 
     async def write(self, verb: Callable[[], Awaitable[T]], learn: Callable[[T], None]) -> T:
         """Make a write of the store and learn what it returned; in force when this returns.
@@ -89,14 +91,16 @@ class Sync:
         try:
             async with self._turn:
                 done = await verb()
+                self._learned = []
                 learn(done)
+                learned = self._learned
         except CrossdockError as error:
             self.behind |= isinstance(error, StoreFault)
             raise
         except BaseException:
             self.behind = True
             raise
-        self._told()
+        self._told(learned)
         return done
 
     def _written(self, task: asyncio.Task[Any]) -> None:
@@ -113,10 +117,12 @@ class Sync:
 
     def learn_account(self, stored: StoredAccount) -> None:
         """Use an account as it was written."""
+        self._learned.append(("account", stored.id))
         self._take([stored])
 
     def drop_account(self, account_id: str, servers: Iterable[str] = ()) -> None:
         """Forget an account, and the MCP servers that went with it."""
+        self._learned.append(("account", account_id))
         self._stored.discard(account_id)
         self._accounts.drop(account_id)
         for server_id in servers:
@@ -124,18 +130,22 @@ class Sync:
 
     def learn_server(self, stored: StoredServer) -> None:
         """Judge by an MCP server as it was written."""
+        self._learned.append(("server", stored.id))
         self._gate.put_server(stored.id, _entries(stored))
 
     def drop_server(self, server_id: str) -> None:
         """Forget an MCP server: its URL opens nothing any more."""
+        self._learned.append(("server", server_id))
         self._gate.put_server(server_id, {})
 
     def learn_token(self, stored: ApiToken) -> None:
         """Judge by an API token as it was written."""
+        self._learned.append(("token", stored.id))
         self._gate.put_caller(stored.id, _caller(stored))
 
     def drop_token(self, token_id: str) -> None:
         """Forget an API token: it opens nothing any more."""
+        self._learned.append(("token", token_id))
         self._gate.put_caller(token_id, None)
 
     # --- reading everything --------------------------------------------------------------------
