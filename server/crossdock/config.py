@@ -36,6 +36,7 @@ class ServerSettings(Section, frozen=True, kw_only=True):
     allowed_origins: list[str] = []
     trusted_proxies: list[str] = []
     workers: Count = 1
+    node: str = ""
 
 
 class AdminSettings(Section, frozen=True, kw_only=True):
@@ -237,6 +238,22 @@ def _check_processes(settings: Settings, source: str) -> None:
         )
     if settings.server.workers > 1:
         raise ConfigError(f"{source}: one process serves for now; set server.workers = 1")
+
+
+_OWN = frozenset({"host", "port", "workers", "node", "trusted_proxies"})
+"""What may differ between the nodes that serve from one store."""
+
+
+def agreed(settings: Settings) -> bytes:
+    """Return what all nodes that serve from one store have to have in common, as bytes."""
+    server = msgspec.structs.asdict(settings.server)
+    common = {
+        **msgspec.structs.asdict(settings),
+        "server": {key: value for key, value in server.items() if key not in _OWN},
+    }
+    for each in ("folder", "store", "bus", "secrets", "log"):
+        del common[each]
+    return msgspec.json.encode(common, order="sorted")
 
 
 SHORTEST_ADMIN_TOKEN = 32

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hmac
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+import msgspec
+
+from crossdock import __version__
 from crossdock.access.attempts import Attempts
 from crossdock.access.gate import Address, Gate
 from crossdock.access.sync import Sync
@@ -18,7 +22,7 @@ from crossdock.calls.connection import Connections
 from crossdock.calls.cursors import Cursors
 from crossdock.calls.discovery import Discovery
 from crossdock.calls.upstream import Upstream, UpstreamLimits
-from crossdock.config import LimitSettings, Settings, check_admin_token, networks
+from crossdock.config import LimitSettings, Settings, agreed, check_admin_token, networks
 from crossdock.control import Control
 from crossdock.errors import Denied, Refused, StoreError, TooManyFailures
 from crossdock.housekeeping import Housekeeping
@@ -35,7 +39,7 @@ from crossdock.protocol.sessions import Sessions
 from crossdock.protocol.subscriptions import Listeners
 from crossdock.redaction import redactor
 from crossdock.secrets import resolve_secret
-from crossdock.store import Store, utc_now
+from crossdock.store import Member, Store, utc_now
 from crossdock.store.master_key import MasterKey
 
 
@@ -54,6 +58,8 @@ class Gateway:
         self.settings = settings
         self.plugins = plugins
         self.store = store
+        self.members = store.members
+        self.process = store.members.me.id
         self.accounts = OpenAccounts(plugins.adapters)
         self.catalog = Catalog(plugins.adapters, self.accounts)
         private = networks(settings.upstream.allow_private, "config", "upstream.allow_private")
@@ -171,6 +177,7 @@ class Gateway:
             listeners=self.listeners,
             each_round=self.denials.settle,
             audit_kept=timedelta(days=self.settings.limits.audit_days),
+            me=self.member,
             clock=clock,
         )
 
@@ -182,19 +189,27 @@ class Gateway:
         plugins: Plugins | None = None,
         master: MasterKey | None = None,
         serving: bool = False,
+        worker: int = 1,
         clock: Callable[[], datetime] = utc_now,
     ) -> Gateway:
-        """Open everything. `serving` takes the lease: one process serves from a store.
+        """Open everything. `serving` takes the lease: one process serves from a store, or with a
+        [bus] url several, of which this is the `worker`-th on its machine.
 
         `clock` says what time it is for the door and the store; deadlines do not ask it.
         Raises ConfigError, PluginError or StoreError in words.
         """
         if plugins is None:
             plugins = await asyncio.to_thread(load_plugins, settings)
-        store = await Store.open(settings.store.url, folder=settings.folder, clock=clock)
+        store = await Store.open(
+            settings.store.url,
+            folder=settings.folder,
+            clock=clock,
+            node=settings.server.node,
+            worker=worker,
+        )
         try:
             if serving:
-                await store.lease()
+                await store.lease(shared=bool(settings.bus.url))
             master = master or MasterKey(
                 settings.secrets.key, settings.folder, plugins.resolve_secret
             )
@@ -202,6 +217,8 @@ class Gateway:
             gateway = cls(settings, plugins, store, clock)
             await gateway._open_accounts(serving=serving)
             await gateway.sync.reload()
+            if serving:
+                await gateway.members.join(gateway.member())
         except BaseException:
             await store.close()
             raise
@@ -219,6 +236,18 @@ class Gateway:
             token = await asyncio.to_thread(resolve, self.settings.admin.token, "admin.token")
             check_admin_token(token)
             self.accept_admin(token)
+
+    def member(self) -> Member:
+        """Return how the other processes that serve from the store see this one."""
+        ring = self.store.keys.ring
+        agreed_in = hmac.digest(ring.pepper, agreed(self.settings), "sha256")
+        return msgspec.structs.replace(
+            self.members.me,
+            version=__version__,
+            adapters={one.name: one.edition for one in self.plugins.adapters.values()},
+            configuration=agreed_in.hex()[:16],
+            keys=ring.ids,
+        )
 
     def accept_admin(self, token: str) -> None:
         """Accept this as an owner's API token for as long as the process lives."""

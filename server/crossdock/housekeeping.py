@@ -20,16 +20,18 @@ from crossdock.errors import CrossdockError
 from crossdock.log import logger
 from crossdock.model import Struct
 from crossdock.protocol.subscriptions import Listeners
-from crossdock.store import Store
+from crossdock.store import Member, Store
 
 log = logger(__name__)
 
 
 class Periods(Struct, frozen=True, kw_only=True):
-    """How long a round takes, and after how many rounds expiry and old call logs are seen to."""
+    """How long a round takes, and after how many rounds what is seen to: expiry, being a member
+    of those that serve, old call logs."""
 
     seconds: float = 0.25
     tidy_rounds: int = 4
+    seen_rounds: int = 16
     forget_rounds: int = 14_400
 
 
@@ -50,6 +52,7 @@ class Housekeeping:
         accounts: OpenAccounts,
         listeners: Listeners,
         each_round: Callable[[], None],
+        me: Callable[[], Member],
         audit_kept: timedelta,
         clock: Callable[[], datetime],
         periods: Periods = Periods(),  # noqa: B008 - frozen
@@ -62,6 +65,7 @@ class Housekeeping:
         self._accounts = accounts
         self._listeners = listeners
         self._each_round = each_round
+        self._me = me
         self._audit_kept = audit_kept
         self._clock = clock
         self._periods = periods
@@ -124,9 +128,19 @@ class Housekeeping:
             await self.settle()
             await self._expire()
             await self._adopt_tools()
+        if number % self._periods.seen_rounds == 0:
+            await self._be_seen()
         if number % self._periods.forget_rounds == 0:
             await self._store.audit.forget(self._clock() - self._audit_kept)
             await self._store.approvals.forget(self._clock())
+            await self._store.members.forget()
+
+    async def _be_seen(self) -> None:
+        """Tell the other processes that this one serves, and by which pages."""
+        me = self._me()
+        if me != self._store.members.me:
+            await self._store.members.join(me)
+        await self._store.members.seen()
 
     def _look_at_pages(self) -> None:
         """Tell who listens when an adapter's documentation changed, whoever noticed it first."""

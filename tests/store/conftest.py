@@ -141,8 +141,8 @@ async def open_store(url: str, master: MasterKey, clock: Clock) -> AsyncIterator
     """Open the store of this test, as often as wanted: each one is like a process of its own."""
     opened: list[Store] = []
 
-    async def open_it(*, locked: bool = False) -> Store:
-        store = await Store.open(url, clock=clock)
+    async def open_it(*, locked: bool = False, node: str = "") -> Store:
+        store = await Store.open(url, clock=clock, node=node)
         opened.append(store)
         if not locked:
             await store.unlock(master)

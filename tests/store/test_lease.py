@@ -1,4 +1,5 @@
-"""One process serves from a store; a second is refused with words. On both engines."""
+"""One process serves from a store, or several that share a bus; who serves in the other way is
+refused with words. On both engines, where both can."""
 
 from __future__ import annotations
 
@@ -77,3 +78,23 @@ async def test_commands_need_no_lease(
     await serving.lease()
     await command.servers.add(a_server(1))
     assert await serving.changes()
+
+
+@pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
+async def test_those_that_share_a_bus_serve_together_and_alone_excludes_them(
+    open_store: OpenStore,
+) -> None:
+    one, other, alone = await open_store(), await open_store(), await open_store()
+    await one.lease(shared=True)
+    await other.lease(shared=True)
+    with pytest.raises(StoreFault, match=r"share a \[bus\] url\. Give this one the same") as caught:
+        await alone.lease()
+    assert caught.value.reason == "in_use"
+    await one.close()
+    with pytest.raises(StoreFault):
+        await alone.lease()
+    await other.close()
+    await alone.lease()
+    late = await open_store()
+    with pytest.raises(StoreFault, match=r"which has no \[bus\] url\. Stop it"):
+        await late.lease(shared=True)

@@ -22,7 +22,11 @@ from crossdock.store.database import Database, connect
 from crossdock.store.master_key import MasterKey
 
 OpenStore = Callable[..., Coroutine[Any, Any, Store]]
-NEW_IN_0002 = ("address", "second_factor", "changes", "upstream_requests", "upstream_seconds")
+NEW_TABLES = ("used_approvals", "changes", "write_intents", "members")
+NEW_COLUMNS = (
+    *("address", "second_factor", "changes", "upstream_requests", "upstream_seconds"),
+    "node",
+)
 MIGRATIONS = Path(crossdock.store.__file__).with_name("migrations")
 
 
@@ -92,8 +96,11 @@ async def test_a_store_of_the_first_release_is_moved_on_with_its_rows(
     url: str, open_store: OpenStore, a_server: Callable[..., StoredServer]
 ) -> None:
     def back(connection: Connection) -> None:
-        connection.execute(text("DROP TABLE used_approvals"))
-        for name in NEW_IN_0002:
+        for name in NEW_TABLES:
+            connection.execute(text(f"DROP TABLE {name}"))
+        connection.execute(text("DROP INDEX server_stubs_server"))
+        connection.execute(text("ALTER TABLE revision DROP COLUMN works_from"))
+        for name in NEW_COLUMNS:
             connection.execute(text(f"ALTER TABLE audit DROP COLUMN {name}"))
         connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
 

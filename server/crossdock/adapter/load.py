@@ -153,6 +153,12 @@ class Adapter:
         and a digest of the endpoints."""
         return f"{self.release}+{self._loaded.endpoints}"
 
+    @property
+    def edition(self) -> str:
+        """The version, and a digest of the pages: equal where the same tools are told alike."""
+        pages = hashlib.sha256(msgspec.json.encode(self._loaded.pages)).hexdigest()[:12]
+        return f"{self.version}/{pages}"
+
     def refresh(self) -> bool:
         """Read the files again if one is newer; tell whether the tools may have changed.
 

@@ -7,6 +7,8 @@ token and no plain credential is ever stored, and no call waits for the database
 
 from __future__ import annotations
 
+import contextlib
+import socket
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +25,7 @@ from crossdock.store.database import Database, connect
 from crossdock.store.keys import Keys
 from crossdock.store.lease import FileLease, PostgresLease
 from crossdock.store.master_key import MasterKey
+from crossdock.store.members import Members
 from crossdock.store.records import (
     AccountInUse,
     AccountStatus,
@@ -33,6 +36,7 @@ from crossdock.store.records import (
     Expired,
     Grants,
     KeyInfo,
+    Member,
     RecordPage,
     Rotation,
     ServerStub,
@@ -42,11 +46,12 @@ from crossdock.store.records import (
     UnknownAccount,
 )
 from crossdock.store.renewed import RenewedCredentials
-from crossdock.store.sealing import KeyRing, random_id
+from crossdock.store.sealing import PROCESS_ID, KeyRing, process_id, random_id
 from crossdock.store.servers import ServerRows, all_servers, all_stubs
 from crossdock.store.tokens import ApiTokenRows, all_tokens
 
 __all__ = [
+    "PROCESS_ID",
     "AccountInUse",
     "AccountRows",
     "AccountStatus",
@@ -58,6 +63,8 @@ __all__ = [
     "Expired",
     "Grants",
     "KeyInfo",
+    "Member",
+    "Members",
     "RecordPage",
     "Rotation",
     "ServerRows",
@@ -81,7 +88,9 @@ def utc_now() -> datetime:
 class Store:
     """An open store. `open` makes one; `close` it in the end."""
 
-    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, database: Database, clock: Callable[[], datetime], *, node: str, worker: int
+    ) -> None:
         self._database = database
         self._lease: FileLease | PostgresLease | None = None
         self.where = database.where
@@ -90,14 +99,22 @@ class Store:
         self.servers = ServerRows(database, clock)
         self.api_tokens = ApiTokenRows(database)
         self.renewed = RenewedCredentials(database, self.keys, clock)
-        self.audit = AuditRows(database)
+        self.audit = AuditRows(database, node)
+        self.members = Members(database, Member(id=process_id(), node=node, worker=worker))
         self.approvals = ApprovalRows(database)
 
     @classmethod
     async def open(
-        cls, url: str, *, folder: Path | None = None, clock: Callable[[], datetime] = utc_now
+        cls,
+        url: str,
+        *,
+        folder: Path | None = None,
+        clock: Callable[[], datetime] = utc_now,
+        node: str = "",
+        worker: int = 1,
     ) -> Store:
-        """Open `[store] url`. Relative SQLite paths count from `folder`.
+        """Open `[store] url`. Relative SQLite paths count from `folder`; `node` names this machine,
+        its own name unless given, and `worker` counts the processes that serve on it.
 
         A SQLite store is made and moved on as needed; PostgreSQL must have been upgraded. Raises
         ConfigError for the URL, StoreFault for everything that keeps the store from being used."""
@@ -111,10 +128,12 @@ class Store:
         except BaseException:
             await database.close()
             raise
-        return cls(database, clock)
+        return cls(database, clock, node=node or socket.gethostname(), worker=worker)
 
     async def close(self) -> None:
         """Let running work end, give back the lease and let go of the database."""
+        with contextlib.suppress(StoreFault):
+            await self.members.leave()
         if self._lease is not None:
             await self._lease.release()
             self._lease = None
@@ -135,15 +154,16 @@ class Store:
         """Open the key ring; `accounts` and `renewed` need it. See `Keys.unlock`."""
         return await self.keys.unlock(master)
 
-    async def lease(self) -> None:
-        """Become the only process that serves from this store. Raises StoreFault `in_use`."""
+    async def lease(self, *, shared: bool = False) -> None:
+        """Become the only process that serves from this store, or on PostgreSQL one of those that
+        share it. Raises StoreFault `in_use` where somebody serves in the other way."""
         if self._lease is not None:
             return
         if self._database.is_sqlite:
             if self._database.path is not None:
                 self._lease = FileLease(self._database.path)
             return
-        lease = PostgresLease(self._database.engine, self.where)
+        lease = PostgresLease(self._database.engine, self.where, shared=shared)
         await lease.verify()
         self._lease = lease
 

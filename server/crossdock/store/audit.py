@@ -21,14 +21,15 @@ _EVERYTHING = AuditFilter()
 _NAMES = tuple(name for name in AuditEntry.__struct_fields__ if name != "id")
 _VALUES = attrgetter(*_NAMES)
 _INSERT = f"INSERT INTO audit ({', '.join(_NAMES)}) VALUES ({', '.join('?' * len(_NAMES))})"  # noqa: S608 - names of ours
-_TIME, _CHANGES = _NAMES.index("time"), _NAMES.index("changes")
+_TIME, _CHANGES, _NODE = map(_NAMES.index, ("time", "changes", "node"))
 
 
 class AuditRows:
     """Who did what to which account, server and token, and how it ended."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, node: str) -> None:
         self._database = database
+        self._node = node
 
     async def append(self, entries: Sequence[AuditEntry]) -> None:
         """Add lines, all or none."""
@@ -37,10 +38,13 @@ class AuditRows:
         if (
             self._database.is_sqlite
         ):  # one line a call: SQLAlchemy's own way takes four times as long
-            rows = [_sqlite_row(entry) for entry in entries]
+            rows = [_sqlite_row(entry, self._node) for entry in entries]
             await self._database.write(lambda c: c.exec_driver_sql(_INSERT, rows), quiet=True)
             return
-        values = [dict(zip(_NAMES, _VALUES(entry), strict=True)) for entry in entries]
+        values = [
+            {**dict(zip(_NAMES, _VALUES(entry), strict=True)), "node": self._node}
+            for entry in entries
+        ]
         await self._database.write(lambda c: c.execute(insert(_ROWS), values), quiet=True)
 
     async def list(
@@ -81,11 +85,12 @@ def _place(entry: AuditEntry) -> int:
     return entry.id
 
 
-def _sqlite_row(entry: AuditEntry) -> tuple[Any, ...]:
+def _sqlite_row(entry: AuditEntry, node: str) -> tuple[Any, ...]:
     """Return a line's values as the columns' types in tables.py would hand them to SQLite."""
     values = [*_VALUES(entry)]
     utc = entry.time.astimezone(UTC).replace(tzinfo=None)
     values[_TIME] = utc.isoformat(" ", "microseconds")
+    values[_NODE] = node
     if entry.changes is not None:
         values[_CHANGES] = msgspec.json.encode(entry.changes).decode()
     return tuple(values)

@@ -1,7 +1,7 @@
-"""The right to be the only process that serves from a store.
+"""The right to serve from a store: alone, or with others that share a bus.
 
-Locks between writers of one order live in the process, so a second one serving the same accounts
-would break their promise. Commands that only read or change records need no lease.
+Processes without a bus could not pass on to each other what belongs to another, so whoever serves
+without one serves alone. Commands that only read or change records need no lease.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
@@ -55,11 +56,12 @@ class FileLease:
 
 
 class PostgresLease:
-    """An advisory lock on a session of its own."""
+    """An advisory lock on a session of its own: shared by those with a bus, else exclusive."""
 
-    def __init__(self, engine: AsyncEngine, where: str) -> None:
+    def __init__(self, engine: AsyncEngine, where: str, *, shared: bool) -> None:
         self._engine = engine
         self._where = where
+        self._shared = shared
         self._connection: AsyncConnection | None = None
 
     async def verify(self) -> None:
@@ -80,19 +82,32 @@ class PostgresLease:
         try:
             await connection.execution_options(isolation_level="AUTOCOMMIT")
             key = {"key": _POSTGRES_LOCK}
-            if (await connection.execute(text("SELECT pg_try_advisory_lock(:key)"), key)).scalar():
+            take = _SHARED if self._shared else _ALONE
+            if (await connection.execute(text(take), key)).scalar():
                 self._connection = connection
                 return
-            holder = (await connection.execute(text(_HOLDER), key)).first()
-            named = f"PostgreSQL session {holder.pid} from {holder.host}" if holder else "just now"
-            raise StoreFault(
-                "in_use",
-                f"The store {self._where} is served by another crossdock, {named}. Stop that "
-                "process, or give this one a [store] url of its own.",
-            )
+            raise self._refused((await connection.execute(text(_HOLDER), key)).first())
         finally:
             if self._connection is not connection:
                 await connection.close()
+
+    def _refused(self, holder: Any) -> StoreFault:
+        named = f"PostgreSQL session {holder.pid} from {holder.host}" if holder else "just now"
+        shared = holder is not None and holder.mode == "ShareLock"
+        if self._shared:
+            how, remedy = "which has no [bus] url", "Stop it, and give both the same [bus] url."
+        elif shared:
+            how = "one of those that share a [bus] url"
+            remedy = "Give this one the same [bus] url, or a [store] url of its own."
+        else:
+            how = "alone, since it has no [bus] url"
+            remedy = (
+                "Stop that process, give this one a [store] url of its own, or both one [bus] url."
+            )
+        return StoreFault(
+            "in_use",
+            f"The store {self._where} is served by another crossdock, {named}, {how}. {remedy}",
+        )
 
     async def release(self) -> None:
         """Let another process have it."""
@@ -102,8 +117,10 @@ class PostgresLease:
             await connection.close()
 
 
+_ALONE = "SELECT pg_try_advisory_lock(:key)"
+_SHARED = "SELECT pg_try_advisory_lock_shared(:key)"
 _HOLDER = """
-SELECT pid, coalesce(host(client_addr), 'this machine') AS host
+SELECT pid, mode, coalesce(host(client_addr), 'this machine') AS host
 FROM pg_locks JOIN pg_stat_activity USING (pid)
 WHERE locktype = 'advisory' AND granted AND objsubid = 1
   AND (classid::bigint << 32) + objid::bigint = :key

@@ -150,8 +150,8 @@ class AuditEntry(Struct, frozen=True):
     `actor` is who did it (an API token's id, a server's id, `cli`), `action` the tool or the admin
     verb, `target` the id of what was acted on where it is neither account nor server. `address` is
     where it came from, `second_factor` the id of the API token that was shown beside a URL,
-    `changes` what an admin verb changed: {field: [old, new]}, never a secret. `id` is given by the
-    store; leave it at 0 when appending.
+    `changes` what an admin verb changed: {field: [old, new]}, never a secret. `id` and `node`, the
+    machine that appended it, are given by the store.
     """
 
     time: datetime
@@ -170,6 +170,7 @@ class AuditEntry(Struct, frozen=True):
     changes: Mapping[str, Any] | None = None
     upstream_requests: int | None = None
     upstream_seconds: float | None = None
+    node: str | None = None
     id: int = 0
 
 
@@ -185,6 +186,25 @@ class AuditFilter(Struct, frozen=True):
     server_id: str | None = None
     outcome: str | None = None
     request_id: str | None = None
+
+
+class Member(Struct, frozen=True, kw_only=True):
+    """A process that serves from the store, as the others see it.
+
+    `id` has 8 characters of a-z and 0-9. `adapters` are their versions, `configuration` is a
+    digest of what all have to agree in, `keys` are the ids of the keys it opened. `silent` is for
+    how many seconds nothing was heard of it; both moments are the store's.
+    """
+
+    id: str
+    node: str
+    worker: int = 1
+    version: str = ""
+    adapters: Mapping[str, str] = {}
+    configuration: str = ""
+    keys: tuple[str, ...] = ()
+    started_at: datetime | None = None
+    silent: float = 0.0
 
 
 class Rotation(Struct, frozen=True):

@@ -22,6 +22,8 @@ from crossdock.errors import StoreError
 KeyPurpose = Literal["canary", "pepper", "cursor", "state", "data"]
 
 KEY_BYTES = 32
+PROCESS_ID = 8  # characters
+_PROCESS = "abcdefghijklmnopqrstuvwxyz0123456789"
 _FORM = "v1"
 _NONCE_BYTES = 12
 
@@ -56,6 +58,11 @@ class KeyRing:
     def __repr__(self) -> str:
         return f"KeyRing({', '.join(self._data)})"
 
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The names of the data keys at hand."""
+        return tuple(sorted(self._data))
+
     def learn(self, data: Mapping[str, bytes]) -> None:
         """Hold exactly these data keys from now on."""
         self._data = dict(data)
@@ -87,6 +94,11 @@ def new_key() -> bytes:
 def random_id(prefix: str, size: int = 16) -> str:
     """Return a name that nobody else has: prefix and `size` random bytes in hex."""
     return prefix + secrets.token_hex(size)
+
+
+def process_id() -> str:
+    """Return a name for a process, which stands in front of the ids that it gives out."""
+    return "".join(secrets.choice(_PROCESS) for _ in range(PROCESS_ID))
 
 
 def wrap(master: bytes, key_id: str, purpose: KeyPurpose, key: bytes) -> str:

@@ -132,6 +132,7 @@ server_stubs = Table(
     Column("server_id", Text, nullable=False),
     Column("expired_at", Moment, nullable=False),
     Index("server_stubs_age", "expired_at"),
+    Index("server_stubs_server", "server_id"),
 )
 
 api_tokens = Table(
@@ -179,6 +180,7 @@ audit = Table(
     Column("changes", Json),
     Column("upstream_requests", Integer),
     Column("upstream_seconds", Float),
+    Column("node", Text),
     Index("audit_time", "time"),
     Index("audit_account", "account_id", "id"),
     Index("audit_server", "server_id", "id"),
@@ -198,6 +200,38 @@ revision = Table(
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("n", BigInteger, nullable=False),
+    Column("works_from", Text),  # the oldest version of the code that these tables still serve
+)
+
+changes = Table(
+    "changes",
+    metadata,
+    Column("n", BigInteger, primary_key=True, autoincrement=False),  # of `revision`
+    Column("kind", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+)
+
+write_intents = Table(
+    "write_intents",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("until", Moment, nullable=False),
+    Index("write_intents_end", "until"),
+)
+
+members = Table(
+    "members",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("node", Text, nullable=False),
+    Column("worker", Integer, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("adapters", Json, nullable=False),
+    Column("configuration", Text, nullable=False),
+    Column("keys", Json, nullable=False),
+    Column("started_at", Moment, nullable=False),
+    Column("seen_at", Moment, nullable=False),
 )
 
 alembic_version = Table(

@@ -15,8 +15,9 @@ from sqlalchemy.pool import NullPool
 from crossdock.store import tables
 from crossdock.store.records import StoreFault
 
-HEAD = "0002"
-KNOWN = frozenset({"0001", "0002"})
+HEAD = "0003"
+KNOWN = frozenset({"0001", "0002", "0003"})
+WORKS_FROM = "0003"
 """The versions that this code can read or move on."""
 
 
@@ -24,7 +25,7 @@ def create(connection: Connection) -> None:
     """Make all tables at once in an empty database. A test holds this equal to the migrations."""
     tables.metadata.create_all(connection)
     tables.alembic_version.create(connection)
-    connection.execute(insert(tables.revision).values(id=1, n=0))
+    connection.execute(insert(tables.revision).values(id=1, n=0, works_from=WORKS_FROM))
     connection.execute(insert(tables.alembic_version).values(version_num=HEAD))
 
 
