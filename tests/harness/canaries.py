@@ -11,7 +11,9 @@ from __future__ import annotations
 import io
 import logging
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import structlog
 
 from crossdock import log
 
@@ -30,12 +32,22 @@ def listen(stream: io.StringIO) -> None:
     root = logging.getLogger()
     log.configure("debug", "console", console)
     (second,) = [one for one in root.handlers if getattr(one, "_crossdock", False)]
+    shown = structlog.get_config()["processors"]
     log.configure("debug", "json", stream)
     for former in root.handlers[:]:
-        if getattr(former, "stream", None) is console:
+        if getattr(former, "canary", False):
             root.removeHandler(former)
-    second._crossdock = False  # type: ignore[attr-defined]
+    second._crossdock, second.canary = False, True  # type: ignore[attr-defined]
     root.addHandler(second)
+
+    def also_on_the_console(wrapped: Any, name: str, event: Any) -> Any:
+        line = {**event}
+        for processor in shown:
+            line = processor(wrapped, name, line)
+        console.write(f"{line}\n")
+        return event
+
+    structlog.configure(processors=[also_on_the_console, *structlog.get_config()["processors"]])
 
 
 def sweep(logged: dict[str, str], folder: Path) -> list[str]:

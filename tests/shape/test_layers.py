@@ -22,7 +22,8 @@ LAYERS: dict[str, set[str]] = {
     | {"plugins", "redaction", "secrets", "store", "web"},
     "testing": {"access", "adapter", "calls", "client", "config", "gateway", "log", "plugins"}
     | {"store", "web"},
-    "web": {"access", "client", "config", "control", "gateway", "log", "plugins", "protocol"},
+    "web": {"access", "client", "config", "control", "gateway", "log", "plugins", "protocol"}
+    | {"redaction"},
     "gateway": {"access", "calls", "config", "control", "housekeeping", "log", "observe", "plugins"}
     | {"protocol", "redaction", "secrets", "store"},
     "housekeeping": {"access", "calls", "control", "log", "protocol", "store"},

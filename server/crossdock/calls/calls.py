@@ -60,7 +60,8 @@ class Calls:
         self._finished = finished
         self._room = room
         self._unknown = unknown
-        self._log = log.bind()  # the lazy logger would be made anew for every line
+        # The lazy loggers would be made anew for every line.
+        self._lines = {ours: logger(__name__, ours=ours).bind() for ours in (False, True)}
         self._slots = Slots(limits)
         self._steps: dict[asyncio.Task[Any] | None, Tool] = {}
         self._writes: set[asyncio.Task[Outcome]] = set()
@@ -270,7 +271,8 @@ class Calls:
             upstream_seconds=measured.seconds,
             second_factor=grant.second_factor,
         )
-        self._log.info(
+        # The kinds of failures may be an adapter's own words.
+        self._lines[outcome == "ok"].info(
             "call.finished",
             request_id=request_id,
             server=event.server_id,

@@ -38,7 +38,7 @@ def serve(
         server = msgspec.structs.replace(settings.server, **changes)
         settings = msgspec.structs.replace(settings, server=server)
         check_settings(settings, "command line")
-    log.configure(settings.log.level, settings.log.format)
+    log.configure(settings.log.level, settings.log.format, gather=True)
     _loop().run(_serve(settings))
     return 0
 

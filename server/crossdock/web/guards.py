@@ -14,9 +14,9 @@ from typing import Any
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from crossdock.access.tokens import PATTERN as TOKEN
 from crossdock.errors import CrossdockError, Refused
 from crossdock.log import logger
+from crossdock.redaction import redactor
 from crossdock.web import app_keys
 from crossdock.web.body import id_of
 from crossdock.web.replies import JSON, error_reply, refusal, refusal_headers
@@ -39,8 +39,8 @@ def is_mcp(request: web.BaseRequest) -> bool:
 async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give every request an id; a proper one that came along is kept."""
     given = request.headers.get("X-Request-Id", "")
-    # It goes into the log and the audit, so one that holds a token is not a proper one.
-    proper = _REQUEST_ID.fullmatch(given) and not TOKEN.search(given)
+    # It goes into the log and the audit, so one that holds a secret is not a proper one.
+    proper = _REQUEST_ID.fullmatch(given) and redactor.clean(given) == given
     request_id = given if proper else os.urandom(16).hex()
     request[app_keys.request_id] = request_id
     response = await handler(request)

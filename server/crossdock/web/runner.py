@@ -12,7 +12,7 @@ from aiohttp import web
 
 from crossdock.errors import ConfigError
 from crossdock.gateway import Gateway
-from crossdock.log import logger
+from crossdock.log import flush, logger
 from crossdock.web.app import build
 from crossdock.web.connections import BoundedRunner
 
@@ -64,6 +64,7 @@ class WebRunner:
         await self._runner.cleanup()
         await self._gateway.close()
         log.info("gateway.stopped")
+        flush()
 
 
 @contextmanager
