@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from crossdock.adapter import Adapter, hookimpl, load_adapter
-from crossdock_malomo import sandbox
 from crossdock_malomo.customers import create_customer, update_customer
 from crossdock_malomo.events import create_event
 from crossdock_malomo.lookups import list_orders
@@ -26,4 +25,4 @@ def crossdock_adapters() -> Iterator[Adapter]:
         "webhooks.create": create_webhook,
         "webhooks.update": update_webhook,
     }
-    yield load_adapter(__name__, mappers=mappers, sandbox=sandbox)
+    yield load_adapter(__name__, mappers=mappers, sandbox=".sandbox")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from crossdock.adapter import Adapter, hookimpl, load_adapter
-from crossdock_roserocket import boards, events, groups, objects, sandbox, search
+from crossdock_roserocket import boards, events, groups, objects, search
 from crossdock_roserocket.catalogue import spelled
 from crossdock_roserocket.typed import expand
 
@@ -40,5 +40,5 @@ def crossdock_adapters() -> Iterator[Adapter]:
         },
         expand=expand,
         objects=spelled,
-        sandbox=sandbox,
+        sandbox=".sandbox",
     )

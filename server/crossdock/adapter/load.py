@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import importlib
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -115,7 +117,7 @@ class Adapter:
         expand: Expand | None,
         *,
         objects: SpellObject | None,
-        sandbox: ModuleType | None,
+        sandbox: Callable[[], ModuleType] | None,
     ) -> None:
         self._folder = folder
         self._toml, self._docs = folder / "adapter.toml", folder / "docs"
@@ -123,7 +125,7 @@ class Adapter:
         self._given_auth = auth
         self._expand = expand
         self.spell_object = objects
-        self.sandbox = sandbox
+        self._sandbox = sandbox
         self.release = ""
         self._loaded = self._read(generation=1)
 
@@ -141,6 +143,12 @@ class Adapter:
     def auth(self) -> Auth:
         """How requests are signed."""
         return self._loaded.auth
+
+    @property
+    def sandbox(self) -> ModuleType | None:
+        """The sandbox, imported by this: serving has no use for it, so only demo, dev and tests
+        ask."""
+        return None if self._sandbox is None else self._sandbox()
 
     @property
     def generation(self) -> int:
@@ -498,7 +506,7 @@ def load_adapter(
     auth: Auth | None = None,
     expand: Expand | None = None,
     objects: SpellObject | None = None,
-    sandbox: ModuleType | None = None,
+    sandbox: str | ModuleType | None = None,
 ) -> Adapter:
     """Load the adapter whose adapter.toml and docs/ lie beside `module` (pass `__name__`).
 
@@ -506,13 +514,18 @@ def load_adapter(
     the scheme of `[auth]`. `expand` contributes tools that depend on an account's settings.
     `objects` returns the provider's spelling of a kind of record, or raises InvalidArguments that
     names the known ones; with it a server's `config.objects` may hold some of them, and mappers
-    keep to `context.objects`. `sandbox` is a module with `create_app(switches)` and
-    `accounts(base_url)`.
+    keep to `context.objects`. `sandbox` names a module, as `".sandbox"`, with
+    `create_app(switches)` and `accounts(base_url)`; only demo, dev and tests import it.
     Raises AdapterError with file:line. Touches no network.
     """
     origin = sys.modules[module].__file__
     if origin is None:
         raise AdapterError(f"{module}: has no file, so its adapter.toml cannot be found")
+    imported = partial(_sandbox, sandbox, module) if sandbox is not None else None
     return Adapter(
-        Path(origin).parent, mappers or {}, auth, expand, objects=objects, sandbox=sandbox
+        Path(origin).parent, mappers or {}, auth, expand, objects=objects, sandbox=imported
     )
+
+
+def _sandbox(given: str | ModuleType, module: str) -> ModuleType:
+    return importlib.import_module(given, module) if isinstance(given, str) else given

@@ -103,18 +103,17 @@ async def _start_sandboxes(plugins: Plugins, stack: AsyncExitStack) -> list[Demo
 
     found = []
     for name, adapter in sorted(plugins.adapters.items()):
-        if adapter.sandbox is None:
+        sandbox = adapter.sandbox
+        if sandbox is None:
             continue
-        runner = web.AppRunner(adapter.sandbox.create_app(), access_log=None)
+        runner = web.AppRunner(sandbox.create_app(), access_log=None)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         site = web.TCPSite(runner, "127.0.0.1", 0, shutdown_timeout=1)
         await site.start()
         base_url = f"http://127.0.0.1:{runner.addresses[0][1]}"
         found.append(
-            DemoSandbox(
-                integration=name, base_url=base_url, accounts=adapter.sandbox.accounts(base_url)
-            )
+            DemoSandbox(integration=name, base_url=base_url, accounts=sandbox.accounts(base_url))
         )
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from harness import acme
 
 from crossdock.adapter import Adapter, load_adapter
 from crossdock.errors import AdapterError
+from crossdock.plugins import load_folders
 
 Load = Callable[..., Adapter]
 
@@ -150,3 +152,25 @@ def test_an_adapter_without_docs_has_no_tools(load: Load, folder: Path) -> None:
     toolset = load().toolset({})
     assert dict(toolset.bindings) == {}
     assert len(toolset.withheld) == len(acme.TOOLS) + 1
+
+
+def test_a_sandbox_given_by_name_is_imported_only_when_asked_for(tmp_path: Path) -> None:
+    place = acme.write(
+        tmp_path,
+        acme.PYTHON.replace("(__name__)", '(__name__, sandbox=".sandbox")'),
+        "with_sandbox",
+    )
+    (place / "sandbox.py").write_text("create_app = accounts = None\n", encoding="utf-8")
+    adapter = load_folders([place]).adapters["acme"]
+    assert "crossdock_local_with_sandbox.sandbox" not in sys.modules
+    assert adapter.sandbox is sys.modules["crossdock_local_with_sandbox.sandbox"]
+
+
+@pytest.mark.parametrize("package", ["crossdock_malomo", "crossdock_roserocket"])
+def test_serving_imports_no_sandbox_of_ours(package: str) -> None:
+    seen = (
+        f"import sys, {package}; list({package}.crossdock_adapters()); "
+        "print([name for name in sys.modules if 'sandbox' in name or name == 'aiohttp.web'])"
+    )
+    done = subprocess.run([sys.executable, "-c", seen], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
