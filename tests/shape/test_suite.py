@@ -13,14 +13,16 @@ MAY_SLEEP = {
     "tests/harness/provider.py": "a provider that drips is made of pauses",
     "tests/conformance/fixture/__init__.py": "the suite wants tools that take a while",
     "tests/e2e/test_kills.py": "the moment of the kill is the test",
-    "tests/bench/audit_load.py": "no test",
-    "tests/bench/call_cost.py": "no test",
 }
 
 
 @pytest.fixture(scope="module")
 def tests(modules: dict[Path, ast.Module]) -> dict[Path, ast.Module]:
-    return {path: tree for path, tree in modules.items() if "tests" in path.parts}
+    return {
+        path: tree
+        for path, tree in modules.items()
+        if "tests" in path.parts and "bench" not in path.parts
+    }
 
 
 def test_no_test_sleeps(tests: dict[Path, ast.Module]) -> None:
