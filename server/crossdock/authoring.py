@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 import msgspec
 from msgspec import Struct
@@ -30,7 +30,8 @@ class Argument(Struct, frozen=True, kw_only=True):
     query value. `free` marks values that people make up: any visible character or blank passes.
     `match` names record fields (`a.b`, arrays are walked) that must hold a query value, so that
     records of a provider that ignored the filter are dropped. `hint` follows a refusal of the
-    value, and a provider's answer that it knows no such id: where to go instead.
+    value, and a provider's answer that it knows no such id: where to go instead. `file` makes a
+    body argument a part of a multipart body: base64 text, sent as a file of that name.
     """
 
     key: str
@@ -42,19 +43,64 @@ class Argument(Struct, frozen=True, kw_only=True):
     free: bool = False
     match: tuple[str, ...] = ()
     hint: str = ""
+    file: str = ""
+
+
+class Send(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rename={"as_": "as"}):
+    """How the arguments of a body are written down: `methods.x.send`.
+
+    `wrap` is a JSON Pointer to the place where they stand, `whole` the one that is the body by
+    itself, `constants` what every body holds besides, from its top.
+    """
+
+    as_: Literal["json", "form", "multipart", "none"] = "json"
+    wrap: str = ""
+    constants: dict[str, Any] = {}
+    whole: str = ""
+
+
+class Poll(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How the outcome of what was accepted (202) is waited for: `methods.x.receive.poll`.
+
+    The `Location` is read every `every` seconds, for `seconds` at most, until the JSON Pointer
+    `state` leads to a word of `done` or `failed`.
+    """
+
+    state: str
+    done: tuple[str, ...]
+    failed: tuple[str, ...] = ()
+    every: Annotated[float, msgspec.Meta(gt=0, le=60)] = 1.0
+    seconds: Annotated[float, msgspec.Meta(gt=0, le=60)] = 20.0
+
+
+class Receive(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rename={"as_": "as"}):
+    """What an answer is: `methods.x.receive`.
+
+    `types` are the media types that are taken, () for all; `at` is a JSON Pointer to base64 text
+    inside a JSON answer.
+    """
+
+    as_: Literal["json", "text", "binary", "auto"] = "json"
+    types: tuple[str, ...] = ()
+    at: str = ""
+    poll: Poll | None = None
 
 
 class Endpoint(Struct, frozen=True, kw_only=True):
     """The provider's HTTP call behind a tool.
 
     `path` and `query` are templates: `{name}` stands for a path argument. `one` says that the
-    answer is one record even when the provider wraps it into a list.
+    answer is one record even when the provider wraps it into a list. `host` is one of `[hosts]`, ""
+    the account's base URL.
     """
 
     verb: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
     path: str
     query: tuple[tuple[str, str], ...] = ()
     one: bool = False
+    host: str = ""
+    send: Send = Send()
+    receive: Receive = Receive()
 
 
 class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -67,14 +113,17 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class Paging(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How a provider pages a list.
 
-    `items` is a JSON Pointer to the records, `ask` names the provider's query parameters
-    (`cursor` for style link; `offset` and `limit` for style offset), `id` the record field by
-    which a place is found again when the page shifted.
+    `items` is a JSON Pointer to the records, `ask` names the provider's query parameters, `tell`
+    has JSON Pointers to where an answer says how it goes on; which ones, `style` decides. `first`
+    is the number of the first page (style page), `id` the record field by which a place is found
+    again when the page shifted.
     """
 
-    style: Literal["link", "offset", "none"] = "none"
+    style: Literal["link", "offset", "page", "cursor", "next_url", "keyset", "none"] = "none"
     items: str = ""
     ask: dict[str, str] = {}
+    tell: dict[str, str] = {}
+    first: int = 1
     limit: Limits = Limits()
     id: str = "id"
 

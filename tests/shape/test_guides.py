@@ -205,6 +205,7 @@ def wrong_commands(shell: str) -> dict[str, str]:
 
 # Decoded table by table, so that a mistake names its line: the Structs do not show these.
 INNER: dict[str, type[msgspec.Struct]] = {
+    "hosts": manifest.Host,
     "credentials": manifest.Credential,
     "settings": manifest.Setting,
     "resources": manifest._Resource,
@@ -263,7 +264,14 @@ def test_the_guide_shows_the_true_defaults_of_adapter_toml(guide: str) -> None:
 def test_the_guide_has_every_choice_of_adapter_toml(guide: str) -> None:
     choices = {
         str(choice)
-        for kind in (manifest.Setting, manifest.AuthSpec, manifest.ResetSpec, manifest.Paging)
+        for kind in (
+            manifest.Setting,
+            manifest.AuthSpec,
+            manifest.ResetSpec,
+            manifest.Paging,
+            manifest.Send,
+            manifest.Receive,
+        )
         for hint in typing.get_type_hints(kind).values()
         if typing.get_origin(hint) is Literal
         for choice in typing.get_args(hint)

@@ -15,7 +15,7 @@ from crossdock.errors import AdapterError
 
 _PLACES: tuple[Where, ...] = ("path", "query", "body", "mapper")
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-_OURS = ("name", "required", "style", "free", "match", "aliases", "hint")
+_OURS = ("name", "required", "style", "free", "match", "aliases", "hint", "file")
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -178,4 +178,5 @@ def _argument(place: Where, key: str, value: Any, lines: Lines) -> tuple[Argumen
         free=ours.get("free", False),
         match=tuple([match] if isinstance(match, str) else match),
         hint=ours.get("hint", ""),
+        file=ours.get("file", ""),
     ), ours.get("aliases", [])

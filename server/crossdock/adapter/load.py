@@ -34,12 +34,13 @@ from crossdock.adapter.naming import LONGEST_NAME, tool_title
 from crossdock.adapter.rest import rest
 from crossdock.adapter.samples import sample_call
 from crossdock.adapter.schema import compile_schema, input_schema, mirrored
-from crossdock.authoring import Argument, Auth, Mapper, Tool, Where
+from crossdock.authoring import Argument, Auth, Endpoint, Mapper, Tool, Where
 from crossdock.errors import AdapterError, InvalidArguments, words_of
 from crossdock.model import Withheld
 
 _VIEW_SHOWN = 8  # names of a view that a tool's text holds
 _PROSE = range(20, 1201)
+_PLAIN = Endpoint(verb="GET", path="/")
 
 
 class Expansion(msgspec.Struct, frozen=True, kw_only=True):
@@ -220,7 +221,8 @@ class Adapter:
     def defaults(self) -> dict[str, Any]:
         """Return the settings of an account that sets none."""
         settings = {name: spec.default for name, spec in self.manifest.settings.items()}
-        return {"base_url": self.manifest.base_url, **settings}
+        hosts = {f"{name}_url": host.url for name, host in self.manifest.hosts.items()}
+        return {"base_url": self.manifest.base_url, **hosts, **settings}
 
     def complete(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Return an account's settings, with the defaults where it says nothing."""
@@ -485,8 +487,18 @@ def _fields_argument(entry: Entry, method: Method) -> Argument:
 
 
 def _digest(manifest: Manifest) -> str:
-    declared = [(method.tool, method.endpoint, method.effect) for method in manifest.methods]
+    declared = [(method.tool, _declared(method), method.effect) for method in manifest.methods]
     return hashlib.sha256(msgspec.json.encode(sorted(declared, key=str))).hexdigest()[:16]
+
+
+def _declared(method: Method) -> dict[str, Any]:
+    """Return an endpoint as it is told apart from an older one: what says nothing is left out, or a
+    release of crossdock that knows more keys would make every adapter look like a new one."""
+    told: dict[str, Any] = msgspec.to_builtins(method.endpoint)
+    for name in ("host", "send", "receive"):
+        if getattr(method.endpoint, name) == getattr(_PLAIN, name):
+            del told[name]
+    return told
 
 
 def _stamp_of(name: str, stat: os.stat_result) -> tuple[str, int, int]:

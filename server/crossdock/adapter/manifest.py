@@ -11,13 +11,31 @@ from typing import Any, Literal
 import msgspec
 
 from crossdock.adapter.naming import default_effect, is_identifier, singular_of, tool_name
-from crossdock.authoring import Effect, Endpoint, Paging
+from crossdock.authoring import Effect, Endpoint, Paging, Receive, Send
 from crossdock.errors import AdapterError, Misfit
 
 _VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-_HTTP = re.compile(r"(GET|POST|PUT|PATCH|DELETE) (/\S*)")
+_HTTP = re.compile(r"(GET|POST|PUT|PATCH|DELETE) (?:([a-z][a-z0-9_]*):)?(/\S*)")
 PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
-_ASKS = {"link": {"cursor"}, "offset": {"offset", "limit"}, "none": set[str]()}
+# style: what has to be in `ask` or `tell`, and what may be
+_ASKS = {
+    "link": ({"cursor"}, set[str]()),
+    "offset": ({"offset"}, {"limit"}),
+    "page": ({"page"}, {"size"}),
+    "cursor": ({"cursor"}, {"limit"}),
+    "next_url": (set[str](), {"limit"}),
+    "keyset": ({"after"}, {"limit"}),
+    "none": (set[str](), set[str]()),
+}
+_TELLS = {
+    "link": (set[str](), set[str]()),
+    "offset": (set[str](), {"total", "more"}),
+    "page": (set[str](), {"pages", "total", "more"}),
+    "cursor": ({"next"}, {"more"}),
+    "next_url": ({"next"}, set[str]()),
+    "keyset": ({"key"}, {"more"}),
+    "none": (set[str](), set[str]()),
+}
 _KINDS = frozenset(
     [
         "conflict",
@@ -67,6 +85,15 @@ class AccountHeader(_Strict, frozen=True, kw_only=True):
     when: str = ""
 
 
+class Authorize(_Strict, frozen=True, kw_only=True):
+    """How a person connects an account at the provider: the authorization code, with PKCE."""
+
+    url: str
+    pkce: Literal[True] = True
+    scope: str = ""
+    extra: dict[str, str] = {}
+
+
 class AuthSpec(_Strict, frozen=True, kw_only=True):
     """`[auth]`."""
 
@@ -74,6 +101,11 @@ class AuthSpec(_Strict, frozen=True, kw_only=True):
     header: str = ""
     query: str = ""
     format: str = ""
+    token: str = "{token}"
+    username: str = "{username}"
+    password: str = "{password}"
+    client: Literal["post", "basic"] = "post"
+    authorize: Authorize | None = None
     token_url: str = ""
     encoding: Literal["form", "json"] = "form"
     extra: dict[str, str] = {}
@@ -104,6 +136,13 @@ class FailuresSpec(_Strict, frozen=True, kw_only=True):
     rate_limit: RateLimitSpec = RateLimitSpec()
 
 
+class Host(_Strict, frozen=True, kw_only=True):
+    """A further host of the provider. It is sent credentials with `sign = true` only."""
+
+    url: str
+    sign: bool = False
+
+
 class Verify(_Strict, frozen=True, kw_only=True):
     """`[verify]`: the call that proves an account's credentials."""
 
@@ -121,6 +160,8 @@ class _Method(_Strict, frozen=True, kw_only=True):
     idempotent: bool | None = None
     confirm: str = ""
     tool: str = ""
+    send: Send = Send()
+    receive: Receive = Receive()
 
 
 class _Resource(_Strict, frozen=True, kw_only=True):
@@ -138,7 +179,9 @@ class _Manifest(_Strict, frozen=True, kw_only=True):
     name: str
     title: str
     base_url: str
+    crossdock: str = ""
     headers: dict[str, str] = {}
+    hosts: dict[str, Any] = {}
     credentials: dict[str, Any] = {}
     settings: dict[str, Any] = {}
     auth: AuthSpec = AuthSpec()
@@ -175,6 +218,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     base_url: str
     headers: dict[str, str]
+    hosts: dict[str, Host]
     credentials: dict[str, Credential]
     settings: dict[str, Setting]
     auth: AuthSpec
@@ -182,12 +226,14 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     failures: FailuresSpec
     verify: Verify | None
     methods: tuple[Method, ...]
+    crossdock: str = ""
 
 
 def read_manifest(text: str, source: str) -> Manifest:
     """Decode adapter.toml. `source` is the file's name for errors. Raises AdapterError."""
     lines = Lines(text, source)
     raw = parse_toml(text, source)
+    _hoist_first(raw)
     head = lines.convert({**raw, "resources": {}}, _Manifest, "") if raw.get("resources") else None
     if head is None:
         raise AdapterError(f"{source}:1: no [resources.…] table; declare at least one endpoint")
@@ -205,15 +251,24 @@ def read_manifest(text: str, source: str) -> Manifest:
             )
         if setting.default is not None and not _fits(setting):
             raise AdapterError(f"{lines.at('settings', key)}: default is not a {setting.type}")
+    hosts: dict[str, Host] = _each(head.hosts, Host, "hosts", lines)
+    _check_hosts(hosts, settings, lines)
     _check_auth(head.auth, credentials, lines)
     _check_statuses(head.failures, lines)
     methods = read_resources(raw["resources"], head.name, head.paging, lines)
+    for method in methods:
+        if method.endpoint.host not in ("", *hosts):
+            raise AdapterError(
+                f"{method.source}: the host {method.endpoint.host!r} is not declared; "
+                f"write [hosts.{method.endpoint.host}] with its url"
+            )
     return Manifest(
         source=source,
         name=head.name,
         title=head.title,
         base_url=head.base_url.rstrip("/"),
         headers=head.headers,
+        hosts=hosts,
         credentials=credentials,
         settings=settings,
         auth=head.auth,
@@ -221,6 +276,7 @@ def read_manifest(text: str, source: str) -> Manifest:
         failures=head.failures,
         verify=head.verify,
         methods=tuple(methods),
+        crossdock=head.crossdock,
     )
 
 
@@ -231,21 +287,45 @@ def _each(tables: Mapping[str, Any], kind: type, section: str, lines: Lines) -> 
     }
 
 
+def _check_hosts(hosts: Mapping[str, Host], settings: Mapping[str, Setting], lines: Lines) -> None:
+    for name, host in hosts.items():
+        at = lines.at("hosts", name)
+        if not is_identifier(name) or name == "base":
+            raise AdapterError(f"{at}: host {name!r} is not [a-z][a-z0-9_]*, or is `base`")
+        if not re.fullmatch(r"https?://[^/?#\s@]+(/[^?#\s]*)?", host.url):
+            raise AdapterError(
+                f"{at}: hosts.{name}.url must be an https URL without query, "
+                'as "https://files.example.com"'
+            )
+        if f"{name}_url" in settings:
+            raise AdapterError(
+                f"{lines.at('settings', f'{name}_url')}: settings.{name}_url exists by itself; "
+                f"its default is hosts.{name}.url"
+            )
+
+
+def _templates(auth: AuthSpec) -> list[str]:
+    """Return which keys of `[auth]` are templates that the scheme fills from credentials."""
+    by_scheme = {"bearer": ["token"], "basic": ["username", "password"]}
+    return ["format", *by_scheme.get(auth.scheme, [])]
+
+
 def _check_auth(auth: AuthSpec, credentials: Mapping[str, Credential], lines: Lines) -> None:
     """Refuse a credential that no account can have: it would only fail with the first call."""
-    try:
-        parts = string.Formatter().parse(auth.format)
-        named = [("format", name) for _, name, _, _ in parts if name is not None]
-    except ValueError as error:
-        raise AdapterError(f"{lines.at('auth', 'format')}: auth.format: {error}") from None
+    named: list[tuple[str, str]] = []
+    for key in _templates(auth):
+        try:
+            parts = [*string.Formatter().parse(getattr(auth, key))]
+        except ValueError as error:
+            raise AdapterError(f"{lines.at('auth', key)}: auth.{key}: {error}") from None
+        named += [(key, name) for _, name, _, _ in parts if name is not None]
     named += [("send", name) for name in auth.send]
     named += [("account_headers", one.credential) for one in auth.account_headers.values()]
-    if auth.scheme == "basic":
-        named += [("scheme", name) for name in ("username", "password")]
     for key, name in named:
         if name not in credentials:
+            given = key if getattr(auth, key) != getattr(AuthSpec(), key) else "scheme"
             raise AdapterError(
-                f"{lines.at('auth', key)}: auth.{key} needs [credentials.{name}], which is absent"
+                f"{lines.at('auth', given)}: auth.{key} needs [credentials.{name}], which is absent"
             )
 
 
@@ -274,6 +354,7 @@ def read_resources(
         where = ("resources", resource_name)
         if not is_identifier(resource_name):
             raise AdapterError(f"{lines.at(*where)}: {resource_name!r} is not [a-z][a-z0-9_]*")
+        _hoist_first(table)
         resource = lines.convert(table, _Resource, ".".join(where), *where)
         for method_name, value in resource.methods.items():
             method = _method(resource_name, resource, method_name, value, adapter, paging, lines)
@@ -285,6 +366,15 @@ def read_resources(
                     )
             methods.append(method)
     return methods
+
+
+def _hoist_first(table: Any) -> None:
+    """`first` may stand beside what is asked, too: it is the number that `ask.page` begins with."""
+    paging = table.get("paging") if isinstance(table, dict) else None
+    if not isinstance(paging, dict) or not isinstance(ask := paging.get("ask"), dict):
+        return
+    if type(ask.get("first")) is int:
+        paging.setdefault("first", ask.pop("first"))
 
 
 def _method(
@@ -302,6 +392,7 @@ def _method(
         raise AdapterError(f"{source}: method {name!r} is not [a-z][a-z0-9_]*")
     if isinstance(value, str):
         value = {"http": value}
+    _hoist_first(value)
     spec = lines.convert(value, _Method, ".".join(place), *place)
     if spec.tool and not is_identifier(spec.tool):
         raise AdapterError(f"{source}: tool {spec.tool!r} is not [a-z][a-z0-9_]*")
@@ -358,28 +449,44 @@ def _endpoint(spec: _Method, source: str) -> Endpoint:
             f"{source}: {spec.http!r} is not an endpoint; write a verb ({', '.join(_VERBS)}) "
             'and a path, as "GET /orders/{id}"'
         )
-    verb, target = found.groups()
+    verb, host, target = found.groups()
     if set(PLACEHOLDER.sub("", target)) & {"{", "}"}:
         raise AdapterError(
             f"{source}: {target!r}: write a placeholder as {{id}}, in [a-z][a-z0-9_]*"
         )
     path, _, query = target.partition("?")
     pairs = [tuple(pair.partition("=")[::2]) for pair in query.split("&")] if query else []
-    return Endpoint(verb=verb, path=path, query=tuple(pairs), one=spec.one)  # type: ignore[arg-type]
+    return Endpoint(
+        verb=verb,  # type: ignore[arg-type]
+        path=path,
+        query=tuple(pairs),
+        one=spec.one,
+        host=host or "",
+        send=spec.send,
+        receive=spec.receive,
+    )
 
 
 def _check_paging(paging: Paging, source: str) -> None:
-    known = _ASKS[paging.style]
-    needed = known - {"limit"}
-    if missing := needed - set(paging.ask):
-        raise AdapterError(
-            f"{source}: paging of style {paging.style} needs ask = {{ {min(missing)} = … }}, "
-            "the provider's query parameter"
-        )
-    if unknown := set(paging.ask) - known:
-        raise AdapterError(
-            f"{source}: paging.ask: `{min(unknown)}` means nothing to {paging.style}"
-        )
+    for key, keys, given in (("ask", _ASKS, paging.ask), ("tell", _TELLS, paging.tell)):
+        needed, allowed = keys[paging.style]
+        means = "the provider's query parameter" if key == "ask" else "a JSON Pointer"
+        if missing := needed - set(given):
+            raise AdapterError(
+                f"{source}: paging of style {paging.style} needs {key} = {{ {min(missing)} = … }}, "
+                f"{means}"
+            )
+        if unknown := set(given) - needed - allowed:
+            raise AdapterError(
+                f"{source}: paging.{key}: `{min(unknown)}` means nothing to {paging.style}"
+            )
+    for name, pointer in paging.tell.items():
+        if not pointer.startswith("/"):
+            raise AdapterError(
+                f'{source}: paging.tell.{name}: {pointer!r} is no JSON Pointer, as "/{name}"'
+            )
+    if paging.style == "page" and len(paging.tell) > 1:
+        raise AdapterError(f"{source}: paging.tell: give one of pages, total and more")
     if not 1 <= paging.limit.default <= paging.limit.max:
         raise AdapterError(f"{source}: paging.limit: default must lie between 1 and max")
 

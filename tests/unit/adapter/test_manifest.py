@@ -28,7 +28,7 @@ WRONG: dict[str, tuple[str, str, str | None, str]] = {
     "name in capitals": ('name = "acme"', 'name = "Acme"', 'name = "Acme"', "[a-z]"),
     "name with a dash": ('name = "acme"', 'name = "ac-me"', 'name = "ac-me"', "[a-z]"),
     "no about": ('about = "The key."', "", "[credentials.api_key]", "about"),
-    "unknown in auth": ('scheme = "api_key"', 'scheme = "api_key"\ntoken = "x"', "token =", "unknown key"),
+    "unknown in auth": ('scheme = "api_key"', 'scheme = "api_key"\nrealm = "x"', "realm =", "unknown key"),
     "unknown in paging": ('style = "link"', 'style = "link"\npages = 1', "pages = 1", "unknown key"),
     "unknown style": ('style = "link"', 'style = "scroll"', 'style = "scroll"', "style"),
     "unknown in limit": ("{ default = 3, max = 50 }", "{ defalt = 3 }", "limit = {", "defalt"),
