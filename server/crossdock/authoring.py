@@ -1,6 +1,6 @@
-"""The types that adapters and plugins are written against, under SemVer: see `crossdock.adapter`.
+"""The types that adapters are written against, under SemVer. (long: the whole promise stands here)
 
-Imports nothing of crossdock.
+What authors import of it, `crossdock.adapter` names. Imports nothing of crossdock.
 """
 
 from __future__ import annotations
@@ -136,7 +136,8 @@ class Tool(Struct, frozen=True, kw_only=True):
     newest revision repeat as `Mcp-Param-…`: the header's name and the path to the value. `object`
     is the one kind of record that the tool is for: a server whose `config.objects` lacks it does
     not have the tool. `lists` says that it answers a list, in pages; `view` are the fields of its
-    records that are shown unless others are asked for, () for all.
+    records that are shown unless others are asked for, () for all. `hosts` are the names of its
+    adapter's further hosts.
     """
 
     name: str
@@ -159,6 +160,7 @@ class Tool(Struct, frozen=True, kw_only=True):
     object: str = ""
     lists: bool = False
     view: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
 
     @property
     def hints(self) -> dict[str, bool]:
@@ -227,7 +229,9 @@ class Page(Struct, frozen=True, array_like=True, omit_defaults=True, kw_only=Tru
     and the id of the last one (a page that shifted in between is picked up behind it).
 
     `shown` and `last` are the gateway's: how many records of the answer were shown before its
-    budget was spent, and the ids of the last of them. Mappers do not see them.
+    budget was spent, and the ids of the last of them. Mappers do not see them. `size` is the page
+    size that the list began with, `count` how many pages (style page: records) lie before this one,
+    `past` tells places that were there before.
     """
 
     cursor: str | int | None = None
@@ -235,6 +239,9 @@ class Page(Struct, frozen=True, array_like=True, omit_defaults=True, kw_only=Tru
     anchor: str | None = None
     shown: int = 0
     last: tuple[str, ...] = ()
+    size: int = 0
+    count: int = 0
+    past: tuple[str, ...] = ()
 
 
 class Call(Struct, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ import http_sf
 import msgspec
 
 from crossdock.adapter.manifest import FailuresSpec, RateLimitSpec
-from crossdock.adapter.paging import at_pointer
+from crossdock.adapter.pointers import at_pointer
 from crossdock.authoring import NO_RATE_LIMIT, RateLimit
 from crossdock.errors import UpstreamFailure
 

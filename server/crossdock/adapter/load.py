@@ -381,6 +381,7 @@ class Adapter:
             object=method.object,
             lists=method.lists,
             view=method.view,
+            hosts=tuple(self.manifest.hosts),
         )
         return tool, schema
 

@@ -13,6 +13,7 @@ from crossdock.adapter.bodies import decode, decode_as, encode
 from crossdock.adapter.manifest import PLACEHOLDER
 from crossdock.adapter.matching import matcher
 from crossdock.adapter.pace import unhurried
+from crossdock.adapter.pointers import at_pointer
 from crossdock.authoring import Call, Context, Endpoint, Outcome, UpstreamReply, UpstreamRequest
 from crossdock.errors import InvalidArguments, UpstreamFailure
 
@@ -78,10 +79,16 @@ async def rest(call: Call, context: Context) -> Outcome:
     try:
         if call.tool.lists:
             reply = await context.send(paging.ask(call, request))
-            return await paging.read(call, reply)
+            return await paging.read(call, reply, known_urls(call, context))
         return await read_record(call, await context.send(request))
     except UpstreamFailure as failure:
         raise hinted(failure, call) from None
+
+
+def known_urls(call: Call, context: Context) -> tuple[str, ...]:
+    """Return the URLs of the hosts that are the provider's, of this account."""
+    names = ("base", *call.tool.hosts)
+    return tuple(str(context.settings[f"{name}_url"]) for name in names)
 
 
 def hinted(failure: UpstreamFailure, call: Call) -> UpstreamFailure:
@@ -125,7 +132,7 @@ def _is_list(body: bytes) -> bool:
 def _partial_errors(pointer: str, body: bytes) -> tuple[str, ...]:
     if not pointer:
         return ()
-    errors = paging.at_pointer(decode(body), pointer)
+    errors = at_pointer(decode(body), pointer)
     if not isinstance(errors, list) or not errors:
         return ()
     shown = "; ".join(one if isinstance(one, str) else encode(one).decode() for one in errors[:5])

@@ -34,7 +34,7 @@ def resumed(call: Call) -> Call:
         return call
     limits = call.tool.paging.limit
     limit = min(limits.max, page.shown + (call.limit or limits.default))
-    bare = Page(cursor=page.cursor, skip=page.skip, anchor=page.anchor)
+    bare = msgspec.structs.replace(page, shown=0, last=())
     return msgspec.structs.replace(call, page=bare, limit=limit)
 
 
@@ -125,10 +125,8 @@ def _part(record: bytes) -> str:
 def _rest(page: Page, records: list[bytes], end: int, id_field: str) -> Page:
     """Return the cursor of what is left of a page."""
     ids = [id_of(record, id_field) for record in records[max(end - _REMEMBERED, 0) : end]]
-    return Page(
-        cursor=page.cursor,
-        skip=page.skip,
-        anchor=page.anchor,
+    return msgspec.structs.replace(
+        page,
         shown=end,
         last=tuple(id for id in ids if id is not None and len(id) <= _LONGEST_ID),
     )
