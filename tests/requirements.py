@@ -470,6 +470,12 @@ store:kill:nothing-lost  What was acknowledged survives kill -9 at any moment.
 # public contract, admin API
 server:confirm:destructive  A server with confirm asks a human before something is destroyed.
 
+# issue 12, rolling restart
+nodes:stop:answered  Whoever is connected when a stop begins is answered and told to close the
+    connection; calls that run get to end, and nobody new is let in.
+nodes:stop:streams  Streams are told when to come back, each at another moment, and the oldest
+    transport gets the answers that it waits for.
+
 # the reference servers, as they were probed
 mcp:peers:deviations  Where the reference servers deviate, the better behaviour is ours.
 mcp:peers:conformance  The official suite fails in nothing but what a gateway of tools does not

@@ -60,8 +60,10 @@ class Running:
         http: ClientSession,
         canaries: Canaries,
         stack: AsyncExitStack,
+        listener: WebRunner,
     ) -> None:
         self.gateway = gateway
+        self.listener = listener
         self.url = url
         self.folder = folder
         self.http = http
@@ -168,6 +170,7 @@ async def start(
     accounts: Mapping[str, Mapping[str, Any]] | None = None,
     settings: Mapping[str, Mapping[str, Any]] | None = None,
     clock: Clock | None = None,
+    linger: float = 0.0,
 ) -> Running:
     """Open a gateway and listen on a free port of this machine, until the stack unwinds."""
     (folder / "state").mkdir(parents=True, mode=0o700, exist_ok=True)
@@ -177,12 +180,12 @@ async def start(
     given: dict[str, Any] = {} if clock is None else {"clock": clock}
     own = await stack.enter_async_context(AsyncExitStack())
     gateway = await Gateway.open(configured, serving=True, **given)
-    listener = WebRunner(gateway)
+    listener = WebRunner(gateway, linger=linger)
     own.callback(canaries.read_folder, folder)
     own.push_async_callback(listener.close)
     url = await listener.start("127.0.0.1", 0)
     http = await own.enter_async_context(ClientSession(timeout=ClientTimeout(total=20)))
-    return Running(gateway, url, folder, http, canaries, own)
+    return Running(gateway, url, folder, http, canaries, own, listener)
 
 
 def settings_of(

@@ -99,12 +99,18 @@ class Listeners:
         self._later: asyncio.Handle | None = None
         self._thorough: list[Listener] = []
         self._share = 0
+        self._closed = False
 
     def __len__(self) -> int:
         return len(self._all)
 
     def add(self, listener: Listener) -> None:
-        """Tell this listener of changes from now on. Raises Refused (429, 503)."""
+        """Tell this listener of changes from now on. Raises Refused (429, 503).
+
+        After `close` its stream ends at once."""
+        if self._closed:
+            listener.finish()
+            return
         grant = listener.allowed()
         if grant is None:
             return
@@ -199,7 +205,8 @@ class Listeners:
             listener.finish()
 
     def close(self) -> None:
-        """End all."""
+        """End all, and whoever comes."""
+        self._closed = True
         for listener in [*self._all]:
             listener.finish()
 

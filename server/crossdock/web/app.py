@@ -27,6 +27,7 @@ def build(gateway: Gateway) -> web.Application:
     app[app_keys.settings] = settings
     app[app_keys.gate] = gateway.gate
     app[app_keys.deny] = gateway.deny
+    app[app_keys.draining] = lambda: gateway.draining
     app[app_keys.dispatcher] = gateway.dispatcher
     app[app_keys.sessions] = gateway.sessions
     app[app_keys.streams] = gateway.streams
@@ -41,7 +42,6 @@ def build(gateway: Gateway) -> web.Application:
     app[app_keys.keepalive] = Keepalive(settings.limits.quiet_seconds, gateway.listeners.check)
     app[app_keys.outliving] = set()
     app[legacy_sse.streams_key] = {}
-    app.on_shutdown.append(_hang_up)
     app.on_response_prepare.append(_present)
     # The router tries paths in this order, and nearly every request is for the first.
     for path in ("/mcp/{token}", "/mcp", "/mcp/{token}/"):
@@ -67,11 +67,19 @@ async def _present(request: web.Request, response: web.StreamResponse) -> None:
     """Nothing of this gateway is kept by a cache unless it says so, nor names its libraries."""
     response.headers["Server"] = "crossdock"
     response.headers.setdefault("Cache-Control", "no-store")
+    if request.app[app_keys.draining]():
+        response.force_close()
+        response.headers["Connection"] = "close"
 
 
-async def _hang_up(app: web.Application) -> None:
-    """End what would keep connections open for ever, so that the rest can finish."""
+def say_farewell(app: web.Application) -> None:
+    """Let streams that wait for news end, and those that carry answers once these are given."""
+    legacy_sse.retire(app)
     app[app_keys.listeners].close()
+
+
+async def hang_up(app: web.Application) -> None:
+    """End what nobody can come back for."""
     app[app_keys.streams].close()
     app[app_keys.keepalive].stop()
     await end_outliving(app)

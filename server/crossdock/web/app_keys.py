@@ -22,6 +22,8 @@ settings: web.AppKey[Settings] = web.AppKey("settings", Settings)
 gate: web.AppKey[Gate] = web.AppKey("gate", Gate)
 deny: web.AppKey[Callable[[str, Denied, Address | None], Refused]] = web.AppKey("deny")
 """Writes a denial at a door down and returns what is told."""
+draining: web.AppKey[Callable[[], bool]] = web.AppKey("draining")
+"""Whether this process is about to end: connections are closed behind their answers."""
 dispatcher: web.AppKey[Dispatcher] = web.AppKey("dispatcher", Dispatcher)
 sessions: web.AppKey[Sessions] = web.AppKey("sessions", Sessions)
 streams: web.AppKey[Streams] = web.AppKey("streams", Streams)

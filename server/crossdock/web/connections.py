@@ -16,6 +16,7 @@ from crossdock.web import app_keys
 from crossdock.web.guards import QuietHandler
 
 _EVERY = 1.0
+_GLANCE = 0.02  # between two looks at whether the last connection is gone
 _AT_ONCE = 20  # one in so many makes room when there are too many connections
 log = logger(__name__)
 
@@ -53,6 +54,19 @@ class Bounds:
     def taken(self, handler: BoundedHandler) -> None:
         """A client has taken what was written."""
         self.bytes -= self._unread.pop(handler, 0)
+
+    async def deserted(self, seconds: float, *, idle: float | None = None) -> None:
+        """Wait so long at most, until no connection is open.
+
+        One that has been `idle` for so many seconds does not count: a proxy that would have used
+        it again has done so.
+        """
+        now = asyncio.get_running_loop().time
+        ends = now() + seconds
+        while now() < ends and not all(  # noqa: ASYNC110 - to be idle for a while is no event
+            idle is not None and one.idle and now() - one.idle_since >= idle for one in self._open
+        ):
+            await asyncio.sleep(_GLANCE)
 
     def stop(self) -> None:
         """Look no longer."""
@@ -107,8 +121,8 @@ class BoundedHandler(QuietHandler):
 
     @property
     def idle_since(self) -> float:
-        """When it began to wait for a request, on a clock of its own."""
-        return self._next_keepalive_close_time
+        """When it began to wait for a request, by the loop's clock."""
+        return self._next_keepalive_close_time - self._keepalive_timeout
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to wait for a request."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
+from typing import Any
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -43,11 +44,13 @@ _MOST_BYTES = 32 * 1024 * 1024  # of answers that a client does not read
 class LegacyStream:
     """One open stream: its session, its messages and the calls that run for it."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, admit: Callable[[], Grant]) -> None:
         self.session = session
         self.messages = Stream(session.nonce)
+        self.listener = Listener(admit, self.messages, session=session.nonce)
         self.running: set[asyncio.Task[None]] = set()
         self._owed: dict[int, list[Callable[[], None]]] = {}
+        self._retired = False
 
     # As the protocol's `Channel`:
 
@@ -79,6 +82,23 @@ class LegacyStream:
         for done in self._owed.pop(number, ()):
             done()
 
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something whose answer goes over this stream."""
+        task = asyncio.create_task(work)
+        self.running.add(task)
+        task.add_done_callback(self._ran)
+
+    def _ran(self, task: asyncio.Task[None]) -> None:
+        self.running.discard(task)
+        if self._retired and not self.running:
+            self.messages.end()
+
+    def retire(self) -> None:
+        """End as soon as nothing runs any more."""
+        self._retired = True
+        if not self.running:
+            self.messages.end()
+
     def close(self) -> None:
         """Nothing is written any more."""
         self.messages.end()
@@ -94,6 +114,13 @@ class LegacyStream:
         """The response sends its own comments; the tick is for who may listen at all."""
 
 
+def retire(app: web.Application) -> None:
+    """Let every stream end once its calls have been answered."""
+    for stream in app[streams_key].values():
+        app[app_keys.listeners].remove(stream.listener)
+        stream.retire()
+
+
 async def get(request: web.Request) -> web.StreamResponse:
     """Open the stream and keep it open."""
     grant = admit(request)
@@ -101,10 +128,10 @@ async def get(request: web.Request) -> web.StreamResponse:
     app = request.app
     opened, listeners = app[streams_key], app[app_keys.listeners]
     keepalive = app[app_keys.keepalive]
-    stream = LegacyStream(app[app_keys.sessions].begin(grant.server_id, OLDEST, None))
-    id, messages = stream.session.nonce, stream.messages
-    listener = Listener(partial(admit, request), messages, session=id)
-    listeners.add(listener)
+    session = app[app_keys.sessions].begin(grant.server_id, OLDEST, None)
+    stream = LegacyStream(session, partial(admit, request))
+    id = stream.session.nonce
+    listeners.add(stream.listener)
     opened[id] = stream
     keepalive.watch(stream)
     response = EventStream(request, heartbeat=keepalive.quiet)
@@ -113,11 +140,12 @@ async def get(request: web.Request) -> web.StreamResponse:
             await response.prepare(request)
             await response.send(_endpoint(request, id), event="endpoint")
             await _carry(stream, response)
+            await response.farewell()
     finally:
         response.stop()
         keepalive.leave(stream)
         del opened[id]
-        listeners.remove(listener)
+        listeners.remove(stream.listener)
         app[app_keys.dispatcher].leave(stream.session)
         stream.close()
     return response
@@ -191,9 +219,7 @@ async def _take(request: web.Request, grant: Grant, stream: LegacyStream, messag
     if len(stream.running) >= request.app[app_keys.settings].limits.calls_per_server:
         raise Refused(429, "Too many calls are running on this stream. Wait for an answer.")
     # The answer goes another way than this request, and clients wait for its 202.
-    task = asyncio.create_task(_answer(dispatcher, received, stream))
-    stream.running.add(task)
-    task.add_done_callback(stream.running.discard)
+    stream.start(_answer(dispatcher, received, stream))
 
 
 async def _answer(dispatcher: Dispatcher, received: Request, stream: LegacyStream) -> None:

@@ -1,70 +1,96 @@
-"""A gateway that listens: start, drain, stop."""
+"""A gateway that listens: start, drain, stop.
+
+A stop is to be noticed by nobody who comes through a proxy that knows another process. So what
+was sent here is answered here: first nothing new is taken in, while for a moment whatever comes
+over open connections is served; then streams are told to come back, and calls get to end.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import gc
 import signal
-from collections.abc import Iterator
+import socket
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from aiohttp import web
 
-from crossdock.errors import ConfigError
 from crossdock.gateway import Gateway
 from crossdock.log import flush, logger
-from crossdock.web.app import build
+from crossdock.web.app import build, hang_up, say_farewell
 from crossdock.web.connections import BoundedRunner
+from crossdock.web.sockets import BACKLOG, bind, origin, take_waiting
 
 log = logger(__name__)
+
+LINGER_SECONDS = 1.0
+"""So long a connection goes on being served, and an idle one may still be used by a proxy."""
+
+_CANCELLED_SECONDS = 0.5  # what is cancelled in the end may take so long to say so
 
 
 class WebRunner:
     """A gateway that listens. `start` it, and `close` it in the end."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, *, linger: float = LINGER_SECONDS) -> None:
         self._gateway = gateway
-        limits = gateway.settings.limits
+        self._linger = linger
+        self._limits = limits = gateway.settings.limits
+        self._app = build(gateway)
         self._runner = BoundedRunner(
-            build(gateway),
+            self._app,
             limits,
             access_log=None,
             handler_cancellation=True,
             auto_decompress=False,  # an encoded body is refused, not unpacked before we see it
             keepalive_timeout=limits.keepalive_seconds,
-            shutdown_timeout=limits.shutdown_seconds,
+            shutdown_timeout=_CANCELLED_SECONDS,
         )
+        self._listening: list[socket.socket] = []
         self.url = ""
 
-    async def start(self, host: str, port: int) -> str:
-        """Listen, and return the origin. Raises ConfigError when the port is taken."""
+    async def start(self, host: str, port: int, listening: Sequence[socket.socket] = ()) -> str:
+        """Listen, and return the origin; `listening` are sockets that somebody has bound before.
+
+        Raises ConfigError when the port is taken."""
+        self._listening = [*listening] or bind(host, port)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port)
-        try:
-            await site.start()
-        except OSError as error:
-            await self._runner.cleanup()
-            raise ConfigError(
-                f"cannot listen on {host}:{port}: {error.strerror or error}; "
-                "choose another with --port"
-            ) from None
+        for one in self._listening:
+            await web.SockSite(self._runner, one, backlog=BACKLOG).start()
         # What start-up made lives as long as the process; the collector need not walk it again.
         gc.collect()
         gc.freeze()
         self._gateway.run()
-        address = self._runner.addresses[0]
-        name = f"[{address[0]}]" if ":" in address[0] else address[0]
-        self.url = f"http://{name}:{address[1]}"
+        self.url = origin(self._listening[0])
         log.info("gateway.started", url=self.url)
         return self.url
 
     async def close(self) -> None:
-        """Stop accepting, let running calls end, close the gateway."""
-        self._gateway.draining = True
+        """Stop without a failed call; see above. In the end the gateway is closed."""
+        self._gateway.draining = True  # /readyz says so, and answers close their connections
+        await self._accept_no_more()
+        await self._runner.bounds.deserted(self._linger)
+        say_farewell(self._app)
+        await self._runner.bounds.deserted(self._limits.shutdown_seconds, idle=self._linger)
+        await hang_up(self._app)
         await self._runner.cleanup()
         await self._gateway.close()
         log.info("gateway.stopped")
         flush()
+
+    async def _accept_no_more(self) -> None:
+        """Take what has connected already; let nobody else."""
+        if self._runner.server is None:
+            return
+        spare = [one.dup() for one in self._listening]
+        for site in self._runner.sites:
+            await site.stop()
+        loop = asyncio.get_running_loop()
+        for one in take_waiting(spare):
+            with suppress(OSError):  # it has gone meanwhile
+                one.setblocking(False)
+                await loop.connect_accepted_socket(self._runner.server, one)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ oldest transport uses it, the others are kept alive by one timer for all (`keepa
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -24,6 +25,7 @@ EVENTS = "text/event-stream"
 GONE = (ConnectionError, TimeoutError)  # what writing to a client raises that has left, or hangs
 _KEEP_ALIVE = b": keep-alive\n\n"
 _RETRY_MS = 1_000
+_SPREAD_MS = 2  # opening a stream takes half of it, so that who comes back all at once is served
 _NEVER = 10 * 365 * 86_400.0
 _CACHE_CONTROL = "no-cache, no-store, no-transform"
 
@@ -49,6 +51,7 @@ class EventStream(EventSourceResponse):
             ping_interval=heartbeat,
             send_timeout=request.app[app_keys.settings].limits.answer_write_seconds,
         )
+        self._app = request.app
         self.headers["Cache-Control"] = _CACHE_CONTROL  # the library has words of its own
         del self.headers["Connection"]  # aiohttp knows whether the connection is kept
 
@@ -64,7 +67,17 @@ class EventStream(EventSourceResponse):
 
     async def prime(self, id: str) -> None:
         """Send the empty event with which a stream begins that can be left and resumed."""
-        await self.send("", id=id, retry=_RETRY_MS)
+        await self.send("", id=id, retry=self._retry())
+
+    async def farewell(self) -> None:
+        """Say when to come back, if this process is about to end."""
+        if self._app[app_keys.draining]():
+            await self.write(b"retry: %d\n\n" % self._retry())
+
+    def _retry(self) -> int:
+        """Return after how many ms to come back: the more may come, the less at once."""
+        spread = max(_RETRY_MS, _SPREAD_MS * len(self._app[app_keys.listeners]))
+        return _RETRY_MS + random.randrange(spread)  # noqa: S311 - no secret
 
     async def comment(self) -> None:
         """Say that there is nothing to say."""
@@ -133,6 +146,7 @@ class StreamSender:
             if primed:
                 await response.prime(stream.event_id(position))
             await self._carry(response, position)
+            await response.farewell()
             await response.write_eof()
         except GONE:
             pass  # the client has gone; what it missed waits for it where that is possible
