@@ -98,7 +98,6 @@ async def test_a_store_of_the_first_release_is_moved_on_with_its_rows(
     def back(connection: Connection) -> None:
         for name in NEW_TABLES:
             connection.execute(text(f"DROP TABLE {name}"))
-        connection.execute(text("DROP INDEX server_stubs_server"))
         connection.execute(text("ALTER TABLE revision DROP COLUMN works_from"))
         for name in NEW_COLUMNS:
             connection.execute(text(f"ALTER TABLE audit DROP COLUMN {name}"))

@@ -43,10 +43,14 @@ class Caller(Struct, frozen=True, kw_only=True):
     address: str | None = None
 
 
-class Access(Struct, frozen=True, kw_only=True):
-    """Everything the gate knows, swapped as a whole: hash → what it opens."""
+Entry = tuple[Grant, datetime | None]
+"""What a hash opens, and until when if it was rotated."""
 
-    grants: Mapping[bytes, tuple[Grant, datetime | None]] = {}
+
+class Access(Struct, frozen=True, kw_only=True):
+    """Everything the gate knows: hash → what it opens."""
+
+    grants: Mapping[bytes, Entry] = {}
     expired: Mapping[bytes, datetime] = {}
     callers: Mapping[bytes, Caller] = {}
 
@@ -59,33 +63,66 @@ class Gate:
     ) -> None:
         self._pepper = pepper
         self._clock = clock
-        self._access = Access()
+        self._grants: dict[bytes, Entry] = {}
+        self._expired: dict[bytes, datetime] = {}
+        self._callers: dict[bytes, Caller] = {}
+        self._of_server: dict[str, tuple[bytes, ...]] = {}
+        self._of_account: dict[str, set[str]] = {}
+        self._of_token: dict[str, bytes] = {}
         self._own: dict[bytes, Caller] = {}
         self._used_servers: dict[str, datetime] = {}
         self._used_tokens: dict[str, datetime] = {}
 
     def learn(self, access: Access) -> None:
         """Replace what is known; takes effect with the next request."""
-        self._access = access
+        self._grants, self._callers = {}, dict(access.callers)
+        self._of_server, self._of_account = {}, {}
+        self._expired = dict(access.expired)
+        self._of_token = {caller.id: hashed for hashed, caller in access.callers.items()}
+        servers: dict[str, dict[bytes, Entry]] = {}
+        for hashed, entry in access.grants.items():
+            servers.setdefault(entry[0].server_id, {})[hashed] = entry
+        for server_id, entries in servers.items():
+            self.put_server(server_id, entries)
 
-    def put_server(
-        self, server_id: str, entries: Mapping[bytes, tuple[Grant, datetime | None]]
-    ) -> None:
+    def put_server(self, server_id: str, entries: Mapping[bytes, Entry]) -> None:
         """Replace what is known of one server; without entries it opens nothing any more."""
-        others = {h: e for h, e in self._access.grants.items() if e[0].server_id != server_id}
-        self._access = replace(self._access, grants={**others, **entries})
+        for hashed in self._of_server.pop(server_id, ()):
+            grant, _ = self._grants.pop(hashed)
+            self._of_account.get(grant.account_id, set()).discard(server_id)
+        if not entries:
+            return
+        self._of_server[server_id] = tuple(entries)
+        self._grants.update(entries)
+        for grant, _ in entries.values():
+            self._of_account.setdefault(grant.account_id, set()).add(server_id)
 
     def put_caller(self, token_id: str, entry: tuple[bytes, Caller] | None) -> None:
         """Replace what is known of one API token; without an entry it opens nothing any more."""
-        others = {h: c for h, c in self._access.callers.items() if c.id != token_id}
-        fresh = {} if entry is None else {entry[0]: entry[1]}
-        self._access = replace(self._access, callers={**others, **fresh})
+        if (known := self._of_token.pop(token_id, None)) is not None:
+            del self._callers[known]
+        if entry is not None:
+            self._callers[entry[0]] = entry[1]
+            self._of_token[token_id] = entry[0]
 
-    def expire(self, stubs: Mapping[bytes, datetime]) -> None:
-        """Take what is left of expired servers in place of their grants."""
-        grants = {h: entry for h, entry in self._access.grants.items() if h not in stubs}
-        expired = {**self._access.expired, **stubs}
-        self._access = replace(self._access, grants=grants, expired=expired)
+    def put_stub(self, token_hash: bytes, expired: datetime | None) -> None:
+        """Learn when the server of a token expired; None forgets that there was one."""
+        if expired is None:
+            self._expired.pop(token_hash, None)
+        else:
+            self._expired[token_hash] = expired
+
+    def expire(self, stubs: Mapping[bytes, datetime]) -> frozenset[str]:
+        """Take what is left of expired servers in place of their grants: the servers' ids."""
+        gone = {self._grants[one][0].server_id for one in stubs if one in self._grants}
+        for server_id in gone:
+            self.put_server(server_id, {})
+        self._expired.update(stubs)
+        return frozenset(gone)
+
+    def servers_of(self, account_id: str) -> frozenset[str]:
+        """Return the ids of an account's servers."""
+        return frozenset(self._of_account.get(account_id, ()))
 
     def accept_admin(self, token: str) -> None:
         """Accept `[admin] token`, whatever its form, as an owner's."""
@@ -108,10 +145,9 @@ class Gate:
             raise _unknown()
         hashed = hash_token(self._pepper, token)
         now = self._clock()
-        access = self._access
-        found = access.grants.get(hashed)
+        found = self._grants.get(hashed)
         if found is None:
-            if (gone := access.expired.get(hashed)) is not None:
+            if (gone := self._expired.get(hashed)) is not None:
                 raise _expired(gone)
             raise _unknown()
         grant, until = found
@@ -155,7 +191,7 @@ class Gate:
         """Return who holds an API token of the store."""
         if not well_formed("api", token):
             return None
-        found = self._access.callers.get(hashed)
+        found = self._callers.get(hashed)
         now = self._clock()
         if found is None or (found.expires_at is not None and now >= found.expires_at):
             return None
@@ -171,7 +207,7 @@ class Gate:
     @property
     def live_servers(self) -> int:
         """How many MCP servers are known."""
-        return len({grant.server_id for grant, _ in self._access.grants.values()})
+        return len(self._of_server)
 
 
 def _unknown() -> Denied:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -33,11 +33,14 @@ from crossdock.store.records import (
     AuditEntry,
     AuditFilter,
     BadCursor,
+    Changes,
     Expired,
     Grants,
     KeyInfo,
+    Kind,
     Member,
     RecordPage,
+    Reread,
     Rotation,
     ServerStub,
     StoredAccount,
@@ -47,8 +50,14 @@ from crossdock.store.records import (
 )
 from crossdock.store.renewed import RenewedCredentials
 from crossdock.store.sealing import PROCESS_ID, KeyRing, process_id, random_id
-from crossdock.store.servers import ServerRows, all_servers, all_stubs
-from crossdock.store.tokens import ApiTokenRows, all_tokens
+from crossdock.store.servers import (
+    ServerRows,
+    all_servers,
+    all_stubs,
+    some_servers,
+    some_stubs,
+)
+from crossdock.store.tokens import ApiTokenRows, all_tokens, some_tokens
 
 __all__ = [
     "PROCESS_ID",
@@ -60,12 +69,14 @@ __all__ = [
     "AuditEntry",
     "AuditFilter",
     "BadCursor",
+    "Changes",
     "Expired",
     "Grants",
     "KeyInfo",
     "Member",
     "Members",
     "RecordPage",
+    "Reread",
     "Rotation",
     "ServerRows",
     "ServerStub",
@@ -171,15 +182,33 @@ class Store:
         """Read everything the door needs, at one moment."""
         return await self._database.read(_grants)
 
-    async def changes(self) -> bool:
-        """Whether somebody else wrote since this was last asked (at first: since `open`).
+    async def changes(self) -> Changes:
+        """Return what somebody else wrote since this was last asked (at first: since `open`).
 
-        Cheap; ask every half second, and `load_grants` after a yes. Also true after a write of
-        our own whose caller was cancelled before it heard of it. Raises StoreFault when the
+        Cheap; ask often, and `reread` what it names, or all. Names also what a write of our own
+        touched whose caller was cancelled before it heard of it. Raises StoreFault when the
         SQLite file was replaced, or another process took the lease."""
         if self._lease is not None:
             await self._lease.verify()
         return await self._database.changes()
+
+    async def reread(self, changes: Changes) -> Reread:
+        """Read the named records again, at one moment."""
+        ids: dict[Kind, list[str]] = {}
+        for kind, id in changes.records:
+            ids.setdefault(kind, []).append(id)
+        return await self._database.read(lambda connection: self._reread(connection, ids))
+
+    def _reread(self, connection: Connection, ids: Mapping[Kind, Sequence[str]]) -> Reread:
+        hashes = [bytes.fromhex(text) for text in ids.get("stub", ())]
+        accounts, servers = ids.get("account", ()), ids.get("server", ())
+        tokens = ids.get("token", ())
+        return Reread(
+            accounts=self.accounts.some(connection, accounts) if accounts else {},
+            servers=some_servers(connection, servers) if servers else {},
+            stubs=some_stubs(connection, hashes) if hashes else {},
+            api_tokens=some_tokens(connection, tokens) if tokens else {},
+        )
 
     async def check(self) -> None:
         """Raise StoreFault unless the store answers: for `/readyz` and `doctor`."""

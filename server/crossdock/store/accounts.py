@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row, delete, insert, select, update
 from crossdock.model import Secret
 from crossdock.store import servers, tables
 from crossdock.store.database import Database
+from crossdock.store.journal import changed
 from crossdock.store.keys import Keys, names_key
 from crossdock.store.listing import Place, listing, newest_first
 from crossdock.store.records import AccountInUse, RecordPage, StoredAccount
@@ -53,6 +54,7 @@ class AccountRows:
         def work(connection: Connection) -> None:
             sealed = self._seal_changed(connection, account, {}, {})
             connection.execute(insert(_ROWS).values(id=account.id, **_values(account, sealed)))
+            changed(connection, "account", account.id)
 
         await self._database.write(work)
         return account
@@ -96,7 +98,7 @@ class AccountRows:
                 account.credentials,
                 account.unreadable,
             )
-            changed = msgspec.structs.replace(
+            after = msgspec.structs.replace(
                 wanted,
                 id=account.id,
                 integration=account.integration,
@@ -105,11 +107,12 @@ class AccountRows:
                 version=account.version + connects,
                 unreadable=tuple(n for n in wanted.unreadable if n not in wanted.credentials),
             )
-            kept = self._seal_changed(connection, changed, account.credentials, sealed)
+            kept = self._seal_changed(connection, after, account.credentials, sealed)
             connection.execute(
-                update(_ROWS).where(_ROWS.c.id == account_id).values(**_values(changed, kept))
+                update(_ROWS).where(_ROWS.c.id == account_id).values(**_values(after, kept))
             )
-            return changed
+            changed(connection, "account", account_id)
+            return after
 
         return await self._database.write(work)
 
@@ -129,6 +132,8 @@ class AccountRows:
             for table in (tables.mcp_servers, tables.renewed_credentials):
                 connection.execute(delete(table).where(table.c.account_id == account_id))
             connection.execute(delete(_ROWS).where(_ROWS.c.id == account_id))
+            changed(connection, "account", account_id)
+            changed(connection, "server", *live)
             return live
 
         return await self._database.write(work)
@@ -157,6 +162,7 @@ class AccountRows:
                 .where(_ROWS.c.id == account.id)
                 .values(credentials={**sealed, **fresh})
             )
+            changed(connection, "account", account.id)
         return len(fresh), tuple(f"{account.id}.{name}" for name in account.unreadable)
 
     def names_key(self, connection: Connection, key_id: str) -> bool:
@@ -171,6 +177,12 @@ class AccountRows:
     ) -> tuple[StoredAccount | None, dict[str, str]]:
         row = connection.execute(select(_ROWS).where(_ROWS.c.id == account_id)).one_or_none()
         return (None, {}) if row is None else (self._opened(connection, row), row.credentials)
+
+    def some(self, connection: Connection, ids: Collection[str]) -> dict[str, StoredAccount | None]:
+        """Return these accounts, within a transaction; None where there is none of an id."""
+        rows = connection.execute(select(_ROWS).where(_ROWS.c.id.in_(ids)))
+        found = {row.id: self._opened(connection, row) for row in rows}
+        return {id: found.get(id) for id in ids}
 
     def _opened(self, connection: Connection, row: Row[Any]) -> StoredAccount:
         credentials, unreadable = {}, []

@@ -3,20 +3,19 @@
 Every piece of work is one transaction, in a task of its own: a caller that is cancelled cannot tear
 it, and what was begun is committed or rolled back as a whole. SQLite is used through a single
 connection, so that `PRAGMA data_version` tells the writes of others from our own. PostgreSQL gets
-the same discipline by a counter row that each write raises first: it orders writers across
-processes, and its value tells whether others wrote.
-"""
+the same discipline by a counter row that each write raises first: it orders writers aXX"""
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, event, select, update
+from msgspec.structs import replace
+from sqlalchemy import Connection, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -24,9 +23,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import StaticPool
 
 from crossdock.errors import ConfigError
-from crossdock.store import sqlite_file, tables, version
+from crossdock.store import journal, sqlite_file, tables, version
 from crossdock.store.faults import fault, should_repeat, waited_too_long
-from crossdock.store.records import StoreFault
+from crossdock.store.records import Changes, Kind, StoreFault
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
@@ -61,8 +60,10 @@ class Database:
         self._running: set[asyncio.Task[Any]] = set()
         self._file = sqlite_file.identity(path) if path else None
         self._connections = 0
-        self._seen: tuple[int, int] = (0, 0)
-        self._others_wrote = False
+        self._version = (0, 0)
+        self._seen: int | None = None
+        self._own: set[int] = set()
+        self._untold: set[tuple[Kind, str]] = set()
         if self.is_sqlite:
             _prepare_sqlite(engine, self._count_connection)
 
@@ -76,11 +77,19 @@ class Database:
     async def write(self, work: Work[T], *, quiet: bool = False) -> T:
         """Run `work` alone and commit it. When this returns, the write is on disk.
 
-        `quiet` writes concern no grant and wake nobody (the call log, last use)."""
-        return await self._finish(self._write(work, quiet=quiet), wakes=not quiet)
+        `work` notes by `journal.changed` what others have to read again. `quiet` writes concern no
+        grant, wake nobody, and need no order (the call log, last use)."""
+        if quiet:
+            return await self._finish(self._write_quietly(work))
+        told: list[journal.Records] = []
+        return await self._finish(self._write(work, told), told)
 
-    async def changes(self) -> bool:
-        """Whether somebody else wrote since the last time this was asked."""
+    async def write_in_order(self, work: Work[T]) -> T:
+        """Run `work` alone and commit it; like a quiet write it wakes nobody."""
+        return await self._finish(self._write_in_order(work))
+
+    async def changes(self) -> Changes:
+        """Return what somebody else wrote since the last time this was asked; at first nothing."""
         return await self._finish(self._changes())
 
     async def close(self) -> None:
@@ -89,7 +98,7 @@ class Database:
             await asyncio.wait(self._running)
         await self.engine.dispose()
 
-    async def _finish(self, job: Coroutine[Any, Any, T], *, wakes: bool = False) -> T:
+    async def _finish(self, job: Coroutine[Any, Any, T], told: Sequence[journal.Records] = ()) -> T:
         task = asyncio.create_task(job)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
@@ -97,12 +106,9 @@ class Database:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
             # nobody will be told how it ended: if it was a write, let `changes` tell
-            task.add_done_callback(self._notice if wakes else _ignore)
+            task.add_done_callback(lambda _: self._untold.update(*told))
+            task.add_done_callback(_ignore)
             raise
-
-    def _notice(self, task: asyncio.Task[Any]) -> None:
-        if not task.cancelled() and task.exception() is None:
-            self._others_wrote = True
 
     async def _read(self, work: Work[T]) -> T:
         if not self.is_sqlite:
@@ -110,28 +116,54 @@ class Database:
         async with self._in_turn():
             return await self._attempt(self._reader, work)
 
-    async def _write(self, work: Work[T], *, quiet: bool) -> T:
-        if quiet and not self.is_sqlite:
+    async def _write_quietly(self, work: Work[T]) -> T:
+        if not self.is_sqlite:
             return await self._attempt(self.engine, work)
+        return await self._write_alone(work)
+
+    async def _write_in_order(self, work: Work[T]) -> T:
+        if self.is_sqlite:
+            return await self._write_alone(work)
+
+        def ordered(connection: Connection) -> T:
+            journal.order(connection)
+            return work(connection)
+
+        async with self._in_turn():
+            return await self._attempt(self.engine, ordered)
+
+    async def _write(self, work: Work[T], told: list[journal.Records]) -> T:
+        def whole(connection: Connection) -> tuple[int, T, journal.Records]:
+            n = journal.begin(connection)
+            return n, work(connection), journal.end(connection, n)
+
+        n, result, touched = await self._write_alone(whole)
+        self._own.add(n)
+        told.append(touched)
+        return result
+
+    async def _write_alone(self, work: Work[T]) -> T:
         async with self._in_turn() as left:
             self.still_there()
-            if self.is_sqlite:
-                return await self._attempt(self.engine, work, begin="BEGIN IMMEDIATE", wait=left)
-            revision, result = await self._attempt(
-                self.engine, lambda c: (_raise_count(c), work(c))
-            )
-            self._others_wrote |= revision != self._seen[1] + 1
-            self._seen = (0, revision)
-            return result
+            begin = "BEGIN IMMEDIATE" if self.is_sqlite else "BEGIN"
+            return await self._attempt(self.engine, work, begin=begin, wait=left)
 
-    async def _changes(self) -> bool:
+    async def _changes(self) -> Changes:
         async with self._in_turn():
             self.still_there()
-            look = _data_version if self.is_sqlite else _count
-            found = await self._attempt(self._reader, look)
-            seen, self._seen = self._seen, (self._connections, found)
-            others, self._others_wrote = self._others_wrote, False
-            return others or seen != self._seen
+            version, seen, found = await self._attempt(self._reader, self._look)
+            self._version, self._seen = version, seen
+            self._own.clear()
+            untold, self._untold = self._untold, set()
+            return replace(found, records=found.records | untold) if untold else found
+
+    def _look(self, connection: Connection) -> tuple[tuple[int, int], int, Changes]:
+        version = (self._connections, _data_version(connection) if self.is_sqlite else 0)
+        if self._seen is None:
+            return version, journal.head(connection), Changes()
+        if self.is_sqlite and version == self._version:  # all that was written is our own
+            return version, max(self._own, default=self._seen), Changes()
+        return version, *journal.since(connection, self._seen, self._own)
 
     @asynccontextmanager
     async def _in_turn(self) -> AsyncIterator[float]:
@@ -303,16 +335,6 @@ def _refuse_damage(path: Path) -> Work[None]:
 
 def _data_version(connection: Connection) -> int:
     return int(connection.exec_driver_sql("PRAGMA data_version").scalar_one())
-
-
-def _count(connection: Connection) -> int:
-    return int(connection.execute(select(tables.revision.c.n)).scalar_one())
-
-
-def _raise_count(connection: Connection) -> int:
-    row = tables.revision
-    raised = update(row).values(n=row.c.n + 1).returning(row.c.n)
-    return int(connection.execute(raised).scalar_one())
 
 
 def _ignore(task: asyncio.Task[Any]) -> None:

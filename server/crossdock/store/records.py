@@ -144,6 +144,29 @@ class Grants(Struct, frozen=True):
     api_tokens: tuple[ApiToken, ...] = ()
 
 
+Kind = Literal["account", "server", "stub", "token", "nothing"]
+
+
+class Changes(Struct, frozen=True, kw_only=True):
+    """What others wrote: these records, by kind and id (a stub's is its hash in hex), or so much
+    that `everything` has to be read again. False when there is nothing."""
+
+    everything: bool = False
+    records: frozenset[tuple[Kind, str]] = frozenset()
+
+    def __bool__(self) -> bool:
+        return self.everything or bool(self.records)
+
+
+class Reread(Struct, frozen=True, kw_only=True):
+    """Records as they are now, by id; None where there is none any more."""
+
+    accounts: Mapping[str, StoredAccount | None] = {}
+    servers: Mapping[str, StoredServer | None] = {}
+    stubs: Mapping[bytes, ServerStub | None] = {}
+    api_tokens: Mapping[str, ApiToken | None] = {}
+
+
 class AuditEntry(Struct, frozen=True):
     """One line of the call log: names, kinds and durations. Never arguments, never data.
 

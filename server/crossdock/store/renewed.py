@@ -50,7 +50,8 @@ class RenewedCredentials:
     async def keep(
         self, account_id: str, configured: Mapping[str, Secret], changed: Mapping[str, str]
     ) -> None:
-        """Store renewed values. Use them only after this returned."""
+        """Store renewed values. Use them only after this returned. No other process is woken: each
+        reads them before it renews."""
 
         def work(connection: Connection) -> None:
             key_id = self._keys.active(connection)
@@ -66,7 +67,7 @@ class RenewedCredentials:
                     )
                 )
 
-        await self._database.write(work)
+        await self._database.write_in_order(work)
 
     # --- key rotation ------------------------------------------------------------------------
 

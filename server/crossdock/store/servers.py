@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, insert, or_, select, 
 from crossdock.model import Scope
 from crossdock.store import tables
 from crossdock.store.database import Database
+from crossdock.store.journal import alone, changed
 from crossdock.store.listing import Place, listing, newest_first
 from crossdock.store.records import (
     Expired,
@@ -47,6 +48,7 @@ class ServerRows:
             if stored_account and connection.execute(query).first() is None:
                 raise UnknownAccount(f"There is no integrated account {server.account_id}.")
             connection.execute(insert(_ROWS).values(id=server.id, **_values(server)))
+            changed(connection, "server", server.id)
 
         await self._database.write(work)
         return server
@@ -83,7 +85,7 @@ class ServerRows:
             wanted = change(server)
             if wanted == server:
                 return server
-            changed = msgspec.structs.replace(
+            after = msgspec.structs.replace(
                 server,
                 name=wanted.name,
                 scope=wanted.scope,
@@ -92,7 +94,7 @@ class ServerRows:
                 accepted_version=wanted.accepted_version,
                 updated_at=self._clock() if by_hand else server.updated_at,
             )
-            return _store(connection, changed)
+            return _store(connection, after)
 
         return await self._database.write(work)
 
@@ -108,22 +110,25 @@ class ServerRows:
                 return None
             now = self._clock()
             overlaps = overlap > timedelta(0)
-            changed = msgspec.structs.replace(
+            after = msgspec.structs.replace(
                 server,
                 token_hash=token_hash,
                 previous_token_hash=server.token_hash if overlaps else None,
                 previous_expires_at=now + overlap if overlaps else None,
                 updated_at=now,
             )
-            return _store(connection, changed)
+            return _store(connection, after)
 
         return await self._database.write(work)
 
     async def remove(self, server_id: str) -> bool:
         """Delete a server for good: its URL answers like one that never was."""
-        return await self._database.write(
-            lambda c: c.execute(delete(_ROWS).where(_ROWS.c.id == server_id)).rowcount > 0
-        )
+
+        def work(connection: Connection) -> bool:
+            changed(connection, "server", server_id)
+            return connection.execute(delete(_ROWS).where(_ROWS.c.id == server_id)).rowcount > 0
+
+        return await self._database.write(work)
 
     async def touch(self, used: Mapping[str, datetime]) -> None:
         """Note when servers were last used, many at once; older moments than the noted are void."""
@@ -132,11 +137,16 @@ class ServerRows:
     async def expire(self, now: datetime | None = None) -> Expired:
         """Turn expired servers into stubs, forget old stubs and outlived rotated tokens.
 
-        Writes only when there is something to do, so it may be called often."""
+        Writes only when there is something to do and no other process is about it, so it may be
+        called often."""
         moment = now or self._clock()
         if not await self._database.read(lambda connection: _overdue(connection, moment)):
             return Expired()
-        return await self._database.write(lambda connection: expire(connection, moment))
+        return await self._database.write(
+            lambda connection: (
+                expire(connection, moment) if alone(connection, "expire") else Expired()
+            )
+        )
 
 
 async def touch(database: Database, rows: Any, used: Mapping[str, datetime]) -> None:
@@ -162,12 +172,23 @@ def all_servers(connection: Connection) -> tuple[StoredServer, ...]:
     return tuple(_server(row) for row in connection.execute(select(_ROWS)))
 
 
+def some_servers(connection: Connection, ids: Collection[str]) -> dict[str, StoredServer | None]:
+    """Return these servers; None where there is none of an id."""
+    rows = connection.execute(select(_ROWS).where(_ROWS.c.id.in_(ids)))
+    found = {row.id: _server(row) for row in rows}
+    return {id: found.get(id) for id in ids}
+
+
+def some_stubs(connection: Connection, hashes: Collection[bytes]) -> dict[bytes, ServerStub | None]:
+    """Return what is left of expired servers, by the hashes of their tokens; None where nothing."""
+    rows = connection.execute(select(_STUBS).where(_STUBS.c.token_hash.in_(hashes)))
+    found = {row.token_hash: _stub(row) for row in rows}
+    return {token_hash: found.get(token_hash) for token_hash in hashes}
+
+
 def all_stubs(connection: Connection) -> tuple[ServerStub, ...]:
     """Return what is left of expired servers."""
-    return tuple(
-        ServerStub(server_id=row.server_id, token_hash=row.token_hash, expired_at=row.expired_at)
-        for row in connection.execute(select(_STUBS))
-    )
+    return tuple(_stub(row) for row in connection.execute(select(_STUBS)))
 
 
 def ids_of_account(connection: Connection, account_id: str) -> tuple[str, ...]:
@@ -182,6 +203,8 @@ def expire(connection: Connection, now: datetime) -> Expired:
     stubs = [stub for row in rows for stub in _stubs(row) if stub.expired_at > now - STUBS_KEPT]
     if stubs:
         connection.execute(insert(_STUBS), [msgspec.structs.asdict(stub) for stub in stubs])
+    changed(connection, "server", *(row.id for row in rows))
+    changed(connection, "stub", *(stub.token_hash.hex() for stub in stubs))
     connection.execute(delete(_ROWS).where(_ROWS.c.expires_at <= now))
     connection.execute(
         update(_ROWS)
@@ -189,7 +212,13 @@ def expire(connection: Connection, now: datetime) -> Expired:
         .values(previous_token_hash=None, previous_expires_at=None)
     )
     old = delete(_STUBS).where(_STUBS.c.expired_at <= now - STUBS_KEPT)
-    return Expired(servers=tuple(stubs), forgotten=connection.execute(old).rowcount)
+    forgotten = connection.execute(old.returning(_STUBS.c.token_hash)).scalars().all()
+    changed(connection, "stub", *(token_hash.hex() for token_hash in forgotten))
+    return Expired(servers=tuple(stubs), forgotten=len(forgotten))
+
+
+def _stub(row: Row[Any]) -> ServerStub:
+    return ServerStub(server_id=row.server_id, token_hash=row.token_hash, expired_at=row.expired_at)
 
 
 def _overdue(connection: Connection, now: datetime) -> bool:
@@ -220,6 +249,7 @@ def _get(connection: Connection, server_id: str) -> StoredServer | None:
 
 def _store(connection: Connection, server: StoredServer) -> StoredServer:
     connection.execute(update(_ROWS).where(_ROWS.c.id == server.id).values(**_values(server)))
+    changed(connection, "server", server.id)
     return server
 
 

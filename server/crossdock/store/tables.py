@@ -132,7 +132,6 @@ server_stubs = Table(
     Column("server_id", Text, nullable=False),
     Column("expired_at", Moment, nullable=False),
     Index("server_stubs_age", "expired_at"),
-    Index("server_stubs_server", "server_id"),
 )
 
 api_tokens = Table(

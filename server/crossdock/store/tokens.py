@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, delete, insert, select
 
 from crossdock.store import tables
 from crossdock.store.database import Database
+from crossdock.store.journal import changed
 from crossdock.store.listing import Place, listing, newest_first
 from crossdock.store.records import ApiToken, RecordPage
 from crossdock.store.servers import touch
@@ -26,7 +27,12 @@ class ApiTokenRows:
     async def add(self, token: ApiToken) -> ApiToken:
         """Store a new API token and return it."""
         values = {name: getattr(token, name) for name in token.__struct_fields__}
-        await self._database.write(lambda c: c.execute(insert(_ROWS).values(**values)))
+
+        def work(connection: Connection) -> None:
+            connection.execute(insert(_ROWS).values(**values))
+            changed(connection, "token", token.id)
+
+        await self._database.write(work)
         return token
 
     async def get(self, token_id: str) -> ApiToken | None:
@@ -46,9 +52,12 @@ class ApiTokenRows:
 
     async def remove(self, token_id: str) -> bool:
         """Delete an API token for good."""
-        return await self._database.write(
-            lambda c: c.execute(delete(_ROWS).where(_ROWS.c.id == token_id)).rowcount > 0
-        )
+
+        def work(connection: Connection) -> bool:
+            changed(connection, "token", token_id)
+            return connection.execute(delete(_ROWS).where(_ROWS.c.id == token_id)).rowcount > 0
+
+        return await self._database.write(work)
 
     async def touch(self, used: Mapping[str, datetime]) -> None:
         """Note when tokens were last used, many at once; older moments than the noted are void."""
@@ -58,6 +67,13 @@ class ApiTokenRows:
 def all_tokens(connection: Connection) -> tuple[ApiToken, ...]:
     """Return every API token, within a transaction."""
     return tuple(_token(row) for row in connection.execute(select(_ROWS)))
+
+
+def some_tokens(connection: Connection, ids: Collection[str]) -> dict[str, ApiToken | None]:
+    """Return these API tokens, within a transaction; None where there is none of an id."""
+    rows = connection.execute(select(_ROWS).where(_ROWS.c.id.in_(ids)))
+    found = {row.id: _token(row) for row in rows}
+    return {id: found.get(id) for id in ids}
 
 
 def _token(row: Row[Any]) -> ApiToken:

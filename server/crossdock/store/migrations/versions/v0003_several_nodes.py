@@ -37,7 +37,6 @@ def upgrade() -> None:
         sa.Column("started_at", moment, nullable=False),
         sa.Column("seen_at", moment, nullable=False),
     )
-    op.create_index("server_stubs_server", "server_stubs", ["server_id"])
     op.add_column("audit", sa.Column("node", sa.Text))
     op.add_column("revision", sa.Column("works_from", sa.Text))
     op.execute("UPDATE revision SET works_from = '0003'")
