@@ -24,6 +24,8 @@ from crossdock.store import Member, Store
 
 log = logger(__name__)
 
+_MANY = 50  # accounts; of more at once, all servers are looked through together
+
 
 class Periods(Struct, frozen=True, kw_only=True):
     """How long a round takes, and after how many rounds what is seen to: expiry, being a member
@@ -122,8 +124,7 @@ class Housekeeping:
         self._each_round()
         if self._listeners:
             self._look_at_pages()
-        if await self._store.changes() or self._sync.behind:
-            await self._sync.reload()
+        await self._sync.follow(await self._store.changes())
         if number % self._periods.tidy_rounds == 0:
             await self.settle()
             await self._expire()
@@ -156,7 +157,24 @@ class Housekeeping:
 
     async def _adopt_tools(self) -> None:
         adapters = [(one.version, one.generation) for one in self._catalog.adapters.values()]
-        seen = (adapters, self._sync.opened)
-        if seen != self._adopted:
+        opened = set(self._sync.opened)
+        if (adapters == self._adopted and not opened) or not await self._may_adopt():
+            return
+        if adapters == self._adopted and len(opened) < _MANY:
+            for account_id in opened:
+                await self._control.servers.adopt_tools(account_id)
+        else:
             await self._control.servers.adopt_tools()
-            self._adopted = seen
+        self._adopted = adapters
+        self._sync.opened -= opened
+
+    async def _may_adopt(self) -> bool:
+        """Whether all that serve show the same tools, and this process is the eldest of them: while
+        an upgrade goes from node to node, nobody takes back what another one adopted."""
+        members = await self._store.members.all()
+        if not members:
+            return True
+        eldest, mine = members[0], self._me().adapters
+        return eldest.id == self._store.members.me.id and all(
+            one.adapters == mine for one in members
+        )

@@ -67,7 +67,6 @@ class Gate:
         self._expired: dict[bytes, datetime] = {}
         self._callers: dict[bytes, Caller] = {}
         self._of_server: dict[str, tuple[bytes, ...]] = {}
-        self._of_account: dict[str, set[str]] = {}
         self._of_token: dict[str, bytes] = {}
         self._own: dict[bytes, Caller] = {}
         self._used_servers: dict[str, datetime] = {}
@@ -76,7 +75,7 @@ class Gate:
     def learn(self, access: Access) -> None:
         """Replace what is known; takes effect with the next request."""
         self._grants, self._callers = {}, dict(access.callers)
-        self._of_server, self._of_account = {}, {}
+        self._of_server = {}
         self._expired = dict(access.expired)
         self._of_token = {caller.id: hashed for hashed, caller in access.callers.items()}
         servers: dict[str, dict[bytes, Entry]] = {}
@@ -88,14 +87,10 @@ class Gate:
     def put_server(self, server_id: str, entries: Mapping[bytes, Entry]) -> None:
         """Replace what is known of one server; without entries it opens nothing any more."""
         for hashed in self._of_server.pop(server_id, ()):
-            grant, _ = self._grants.pop(hashed)
-            self._of_account.get(grant.account_id, set()).discard(server_id)
-        if not entries:
-            return
-        self._of_server[server_id] = tuple(entries)
-        self._grants.update(entries)
-        for grant, _ in entries.values():
-            self._of_account.setdefault(grant.account_id, set()).add(server_id)
+            del self._grants[hashed]
+        if entries:
+            self._of_server[server_id] = tuple(entries)
+            self._grants.update(entries)
 
     def put_caller(self, token_id: str, entry: tuple[bytes, Caller] | None) -> None:
         """Replace what is known of one API token; without an entry it opens nothing any more."""
@@ -112,17 +107,11 @@ class Gate:
         else:
             self._expired[token_hash] = expired
 
-    def expire(self, stubs: Mapping[bytes, datetime]) -> frozenset[str]:
-        """Take what is left of expired servers in place of their grants: the servers' ids."""
-        gone = {self._grants[one][0].server_id for one in stubs if one in self._grants}
-        for server_id in gone:
+    def expire(self, stubs: Mapping[bytes, datetime]) -> None:
+        """Take what is left of expired servers in place of their grants."""
+        for server_id in {self._grants[one][0].server_id for one in stubs if one in self._grants}:
             self.put_server(server_id, {})
         self._expired.update(stubs)
-        return frozenset(gone)
-
-    def servers_of(self, account_id: str) -> frozenset[str]:
-        """Return the ids of an account's servers."""
-        return frozenset(self._of_account.get(account_id, ()))
 
     def accept_admin(self, token: str) -> None:
         """Accept `[admin] token`, whatever its form, as an owner's."""

@@ -1,7 +1,8 @@
 """Keeps what is in memory, accounts and grants, up to what the store says.
 
-Of a write of our own, what it returned is learned; after a write of somebody else all is read
-again. Both happen one after the other, so what is older never replaces what is newer.
+Of a write of our own, what it returned is learned; what somebody else wrote is read again, record
+by record, and everything only where nobody can say what it was. All of it happens one after the
+other, so what is older never replaces what is newer.
 """
 
 from __future__ import annotations
@@ -15,11 +16,21 @@ from crossdock.access.gate import Access, Caller, Gate
 from crossdock.calls.accounts import OpenAccounts
 from crossdock.errors import CrossdockError
 from crossdock.model import Account, Change, Grant
-from crossdock.store import ApiToken, Grants, Store, StoredAccount, StoredServer, StoreFault
+from crossdock.store import (
+    ApiToken,
+    Changes,
+    Grants,
+    Reread,
+    Store,
+    StoredAccount,
+    StoredServer,
+    StoreFault,
+)
 
 T = TypeVar("T")
 
 _PAGE = 500
+_TOLD: tuple[str, ...] = ("account", "server", "token")
 
 Entries = dict[bytes, tuple[Grant, datetime | None]]
 
@@ -29,7 +40,7 @@ class Sync:
     now, or None where that may be anything.
 
     After a write whose end is not known, or a reading that failed, `behind` says that all must be
-    read again. `opened` counts the accounts that were opened.
+    read again. `opened` are the ids of accounts that were opened; who sees to them takes them out.
     """
 
     def __init__(
@@ -54,7 +65,7 @@ class Sync:
         self._learned: list[Change] = []
         self._writing: set[asyncio.Task[Any]] = set()
         self.behind = False
-        self.opened = 0
+        self.opened: set[str] = set()
 
     async def reload(self) -> None:
         """Read everything; in force with the next request.
@@ -76,6 +87,36 @@ class Sync:
                 raise
             self._done = until
         self._told(None)
+
+    async def follow(self, changes: Changes) -> None:
+        """Read again what somebody else wrote; in force with the next request."""
+        if self.behind or changes.everything:
+            await self.reload()
+        elif changes.records:
+            await self._reread(changes)
+
+    async def _reread(self, changes: Changes) -> None:
+        try:
+            async with self._turn:
+                self._learn(await self._store.reread(changes))
+        except BaseException:
+            self.behind = True
+            raise
+        self._told([(kind, id) for kind, id in changes.records if kind in _TOLD])
+
+    def _learn(self, now: Reread) -> None:
+        for account_id, account in now.accounts.items():
+            if account is not None:
+                self._take([account])
+            elif account_id not in self._configured:
+                self._stored.discard(account_id)
+                self._accounts.drop(account_id)
+        for server_id, server in now.servers.items():
+            self._gate.put_server(server_id, {} if server is None else _entries(server))
+        for token_hash, stub in now.stubs.items():
+            self._gate.put_stub(token_hash, None if stub is None else stub.expired_at)
+        for token_id, token in now.api_tokens.items():
+            self._gate.put_caller(token_id, None if token is None else _caller(token))
 
     async def write(self, verb: Callable[[], Awaitable[T]], learn: Callable[[T], None]) -> T:
         """Make a write of the store and learn what it returned; in force when this returns.
@@ -177,7 +218,7 @@ class Sync:
                 fresh.append(stored.account())
             self._accounts.note_refusal(stored.id, stored.status == "needs_reauth")
         self._accounts.put(*fresh)
-        self.opened += len(fresh)
+        self.opened.update(account.id for account in fresh)
 
     def _unusable(self, stored: StoredAccount) -> str:
         if stored.integration not in self._adapters:

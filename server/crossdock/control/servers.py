@@ -233,15 +233,16 @@ class ServerControl:
             verb.changes = changed_fields({}, {"accepted_tools": fresh or None})
         return changed
 
-    async def adopt_tools(self) -> None:
-        """Write down what servers may offer: whatever was there before an upgrade is accepted.
+    async def adopt_tools(self, account_id: str | None = None) -> None:
+        """Write down what servers, of one account or all, may offer: whatever was there before an
+        upgrade is accepted.
 
         While the adapter is of the version that a server knows, its new pages are an operator's
         work. And a server that an upgrade brought nothing new knows the new version from then on.
         """
         cursor: str | None = None
         while True:
-            page = await self._rows.list(limit=500, cursor=cursor)
+            page = await self._rows.list(account_id=account_id, limit=500, cursor=cursor)
             for server in page.items:
                 account = self._accounts.find(server.account_id)
                 if account is not None and self._adopting(server, account) != server:
