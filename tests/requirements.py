@@ -473,6 +473,7 @@ server:confirm:destructive  A server with confirm asks a human before something 
 # issue 12, rolling restart
 nodes:stop:answered  Whoever is connected when a stop begins is answered and told to close the
     connection; calls that run get to end, and nobody new is let in.
+nodes:stop:rolling  Nodes restarted one by one behind nginx under load fail no call.
 nodes:stop:streams  Streams are told when to come back, each at another moment, and the oldest
     transport gets the answers that it waits for.
 

@@ -27,6 +27,7 @@ import msgspec
 from aiohttp import ClientSession, ClientTimeout, TCPConnector
 from harness.engines import Postgres, Redis
 from harness.parts import Part
+from harness.patience import until
 from harness.ports import free_port
 from harness.proxied import Front
 from harness.relay import Relay
@@ -224,7 +225,7 @@ class Visitor:
         at: Node | None = None,
         **credentials: str,
     ) -> str:
-        """Make an account on a sandbox; return its id, which the gateway chose."""
+        """Make an account on a sandbox; return its id, once every node knows it."""
         for field, secret in credentials.items():
             self.canaries.issue(secret, f"{field} of {id}")
         body = {
@@ -236,6 +237,12 @@ class Visitor:
         made = await self.request("POST", "/integrated-account", body, at=at)
         assert made.status == 201, made
         account_id: str = made.json["id"]
+
+        async def knows(node: Node) -> bool:
+            path = f"/integrated-account/{account_id}/tools"
+            return (await self.request("GET", path, at=node)).status == 200
+
+        await self.everywhere(knows)
         return account_id
 
     async def server(self, account: str, *, at: Node | None = None, **config: Any) -> ClusterServer:
@@ -248,8 +255,6 @@ class Visitor:
 
     async def everywhere(self, ask: Any) -> None:
         """Wait until `ask(node)`, a coroutine, is true at every node that runs."""
-        from harness.patience import until
-
         for node in self.cluster.nodes:
             if node.running:
                 await until(lambda node=node: ask(node), 30)
