@@ -188,8 +188,8 @@ server:payload:not-kept  Nothing that a provider answers is kept on disk or reus
 tools:documented:only  An endpoint without a documentation entry is not a tool.
 
 # article Rose Rocket to Claude, how to generate a server
-tools:documented:live  Tools follow the documentation at run time: an edited page shows in the
-    next list.
+tools:documented:live  Tools follow the documentation at run time: an edited page shows in lists
+    within about a second.
 
 # article Malomo to Claude, core tools
 tools:names:grammar  Tool names are snake_case and follow from adapter, resource and method.

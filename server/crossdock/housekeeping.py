@@ -122,8 +122,7 @@ class Housekeeping:
 
     async def _round(self, number: int) -> None:
         self._each_round()
-        if self._listeners:
-            self._look_at_pages()
+        await self._look_at_pages()
         await self._sync.follow(await self._store.changes())
         if number % self._periods.tidy_rounds == 0:
             await self.settle()
@@ -143,11 +142,15 @@ class Housekeeping:
             await self._store.members.join(me)
         await self._store.members.seen()
 
-    def _look_at_pages(self) -> None:
-        """Tell who listens when an adapter's documentation changed, whoever noticed it first."""
-        generations = self._catalog.refresh()
-        if generations != self._generations:
-            self._generations = generations
+    async def _look_at_pages(self) -> None:
+        """Read changed pages, and tell who listens, whoever noticed it first.
+
+        The disk is asked in a thread and never by who lists tools: it may be slow.
+        """
+        if await asyncio.to_thread(self._catalog.outdated):
+            self._catalog.refresh()
+        if self._catalog.generations != self._generations:
+            self._generations = self._catalog.generations
             self._listeners.changed()
 
     async def _expire(self) -> None:

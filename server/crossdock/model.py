@@ -72,7 +72,14 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 """The hosts that lead to the machine itself."""
 
 
-class Scope(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
+class Scope(
+    Struct,
+    frozen=True,
+    cache_hash=True,  # a key of what every call looks up
+    omit_defaults=True,
+    forbid_unknown_fields=True,
+    kw_only=True,
+):
     """What a server may do: `config` of the admin API. None means no restriction.
 
     `objects` are kinds of records, as the provider spells them; `second_factors` ids of the API

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from harness import acme
+from harness.patience import until
 from harness.provider import Provider
 from harness.running import Running, Server
 
@@ -57,6 +58,14 @@ async def pending(running: Running, server: Server) -> Any:
     return (await running.request("GET", path_of(server))).json["pending_tools"]
 
 
+async def awaits(running: Running, server: Server, wanted: list[str]) -> bool:
+    return await pending(running, server) == wanted
+
+
+async def lists(server: Server, wanted: list[str]) -> bool:
+    return await server.names() == wanted
+
+
 @pytest.mark.requirement("server:upgrade:pending")
 async def test_new_tools_of_an_upgrade_are_neither_listed_nor_run_until_accepted(
     running: Running, acme_folder: Path, provider: Provider
@@ -64,8 +73,8 @@ async def test_new_tools_of_an_upgrade_are_neither_listed_nor_run_until_accepted
     server = await running.server()
     assert server.created["pending_tools"] == []
     upgrade(acme_folder)
+    await until(lambda: awaits(running, server, NEW))
     assert tuple(await server.names()) == acme.TOOLS
-    assert await pending(running, server) == NEW
     provider.plays()
     for name in NEW:
         hidden = await server.attempt(name, {"id": "c1"})
@@ -81,7 +90,7 @@ async def test_new_tools_of_an_upgrade_are_neither_listed_nor_run_until_accepted
 async def test_one_of_them_can_be_accepted_alone(running: Running, acme_folder: Path) -> None:
     server = await running.server()
     upgrade(acme_folder)
-    await server.names()
+    await until(lambda: awaits(running, server, NEW))
     body = {"tools": [NEW[0]]}
     accepted = await running.request("POST", f"{path_of(server)}/accept-tools", body)
     assert accepted.json["pending_tools"] == [NEW[1]]
@@ -97,8 +106,7 @@ async def test_only_what_the_scope_lets_out_is_pending(running: Running, acme_fo
     reader = await running.server(methods=["read"])
     namer = await running.server(tags=["names"])
     upgrade(acme_folder)
-    await reader.names()
-    assert await pending(running, reader) == [NEW[0]]
+    await until(lambda: awaits(running, reader, NEW[:1]))
     assert await pending(running, namer) == []
 
 
@@ -116,25 +124,25 @@ async def test_a_server_that_accepts_new_tools_has_them_at_once(
 ) -> None:
     server = await running.server(accept_new_tools=True)
     upgrade(acme_folder)
-    assert await server.names() == [*NEW, *acme.TOOLS]
+    await until(lambda: lists(server, [*NEW, *acme.TOOLS]))
     assert await pending(running, server) == []
     # and what it had it keeps when it stops accepting
     await running.request("PATCH", path_of(server), {"config": {"accept_new_tools": False}})
     assert await server.names() == [*NEW, *acme.TOOLS]
 
 
-async def test_a_page_edited_on_the_same_version_shows_at_once_and_survives_an_upgrade(
+async def test_a_page_edited_on_the_same_version_shows_by_itself_and_survives_an_upgrade(
     running: Running, acme_folder: Path
 ) -> None:
     server = await running.server()
     page = acme_folder / "docs" / "secrets_of_state.md"
     page.write_text(SECRETS, encoding="utf-8")
     known = [*acme.TOOLS, "list_all_acme_secrets_of_state"]
-    assert await server.names() == known
+    await until(lambda: lists(server, known))
     await running.gateway.control.servers.adopt_tools()  # what the gateway does every few seconds
     upgrade(acme_folder)
+    await until(lambda: awaits(running, server, NEW))
     assert await server.names() == known
-    assert await pending(running, server) == NEW
 
 
 async def test_an_upgrade_without_new_tools_leaves_room_for_the_next_edited_page(
@@ -145,10 +153,12 @@ async def test_an_upgrade_without_new_tools_leaves_room_for_the_next_edited_page
     manifest = acme_folder / "adapter.toml"
     text = manifest.read_text(encoding="utf-8")
     manifest.write_text(text.replace("/items/count", "/items/tally"), encoding="utf-8")
+    adapter = running.gateway.plugins.adapters["acme"]
+    await until(lambda: adapter.generation == 2)
     assert tuple(await server.names()) == acme.TOOLS
     await running.gateway.control.servers.adopt_tools()
     (acme_folder / "docs" / "secrets_of_state.md").write_text(SECRETS, encoding="utf-8")
-    assert await server.names() == [*acme.TOOLS, "list_all_acme_secrets_of_state"]
+    await until(lambda: lists(server, [*acme.TOOLS, "list_all_acme_secrets_of_state"]))
     after = (await running.request("GET", path_of(server))).json
     assert after["updated_at"] == before["updated_at"]
 
@@ -157,7 +167,8 @@ async def test_a_newer_distribution_that_documents_an_endpoint_makes_its_tool_pe
     running: Running, acme_folder: Path
 ) -> None:
     server = await running.server()
-    running.gateway.plugins.adapters["acme"].release = "2.0"
     (acme_folder / "docs" / "secrets_of_state.md").write_text(SECRETS, encoding="utf-8")
+    running.gateway.plugins.adapters["acme"].release = "2.0"
+    running.gateway.catalog.refresh()
+    await until(lambda: awaits(running, server, ["list_all_acme_secrets_of_state"]))
     assert tuple(await server.names()) == acme.TOOLS
-    assert await pending(running, server) == ["list_all_acme_secrets_of_state"]

@@ -86,8 +86,8 @@ class Binding:
         self._validate(arguments)
 
 
-class Toolset(msgspec.Struct, frozen=True, kw_only=True):
-    """The tools of an adapter for one kind of account, at one generation."""
+class Toolset(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """The tools of an adapter for one kind of account, at one generation. Equal to itself only."""
 
     generation: int
     bindings: Mapping[str, Binding]
@@ -168,12 +168,16 @@ class Adapter:
         pages = hashlib.sha256(msgspec.json.encode(self._loaded.pages)).hexdigest()[:12]
         return f"{self.version}/{pages}"
 
+    def outdated(self) -> bool:
+        """Whether a file is newer than what was read of it. Asks the disk; any thread may."""
+        return self._looked() != self._loaded.stamp
+
     def refresh(self) -> bool:
         """Read the files again if one is newer; tell whether the tools may have changed.
 
         A broken file leaves the tools as they were and raises AdapterError, once.
         """
-        stamp = self._stamp()
+        stamp = self._looked()
         old = self._loaded
         if stamp == old.stamp:
             return False
@@ -231,8 +235,14 @@ class Adapter:
     def _files(self) -> list[Path]:
         return [self._toml, *sorted(self._docs.glob("*.md"))]
 
+    def _looked(self) -> tuple[tuple[str, int, int], ...]:
+        try:
+            return self._stamp()
+        except OSError as error:  # what it says is news once, like any other change
+            return ((str(error), 0, 0),)
+
     def _stamp(self) -> tuple[tuple[str, int, int], ...]:
-        # Asked at every tools/list: scandir costs a tenth of globbing paths.
+        # Asked four times a second: scandir costs a tenth of globbing paths.
         stamps = [_stamp_of("adapter.toml", self._toml.stat())]
         with os.scandir(self._docs) as entries:
             pages = [entry for entry in entries if entry.name.endswith(".md")]

@@ -20,15 +20,14 @@ from crossdock.model import Account, Grant, Scope, Struct, ToolList, Withheld
 
 _GROUPS = frozenset({"read", "write", "custom"})
 _VIEWS = 4096
+_ACCOUNTS = 65_536
 log = logger(__name__)
 
 
 class View(Struct, frozen=True, kw_only=True):
-    """The tools of one account under one scope, at one generation."""
+    """What a scope lets out of a toolset; shared by all accounts that have the same toolset."""
 
-    account: Account
-    adapter: Adapter
-    generation: int
+    accepted: frozenset[str] | None
     bindings: Mapping[str, Binding]
     listing: ToolList
 
@@ -50,26 +49,30 @@ class Preview(Struct, frozen=True, kw_only=True):
 
 
 class Catalog:
-    """Finds tools. Keeps filtered maps per account and scope; never any provider data."""
+    """Finds tools. Keeps filtered maps per toolset and scope; never any provider data.
+
+    To list or find takes as long for many tools and servers as for one, and asks no disk: call
+    `refresh` when `outdated` says that a page was changed.
+    """
 
     def __init__(self, adapters: Mapping[str, Adapter], accounts: OpenAccounts) -> None:
         self.adapters = adapters
         self._accounts = accounts
-        self._views: LRUCache[tuple[str, Scope, frozenset[str] | None], View] = LRUCache(_VIEWS)
+        self._views: LRUCache[tuple[Toolset, Scope, str | None], View] = LRUCache(_VIEWS)
+        self._toolsets: LRUCache[str, tuple[int, Toolset]] = LRUCache(_ACCOUNTS)
+        self._seen = self.generations
 
     def listing(self, grant: Grant) -> ToolList:
-        """Return the grant's tools, made from the documentation as it lies on disk now."""
-        account = self._accounts.get(grant.account_id)
-        self._refresh(self.adapters[account.integration])
-        return self._view(account, grant).listing
+        """Return the grant's tools."""
+        return self._view(self._accounts.get(grant.account_id), grant).listing
 
     def find(self, grant: Grant, name: str) -> Bound:
         """Return a tool by its exact name. Raises UnknownTool; hidden and unknown look alike."""
-        view = self._view(self._accounts.get(grant.account_id), grant)
-        binding = view.bindings.get(name)
+        account = self._accounts.get(grant.account_id)
+        binding = self._view(account, grant).bindings.get(name)
         if binding is None:
             raise UnknownTool(name)
-        return Bound(binding=binding, account=view.account, adapter=view.adapter)
+        return Bound(binding=binding, account=account, adapter=self.adapters[account.integration])
 
     def preview(self, account: Account, scope: Scope) -> Preview:
         """Return what a server with this scope would have."""
@@ -114,11 +117,19 @@ class Catalog:
         """Return every tag that a tool of this account carries."""
         return tags_of(self._toolset(self.adapters[account.integration], account))
 
-    def refresh(self) -> tuple[int, ...]:
-        """Read newer pages of all adapters; return the generations that there are now."""
+    @property
+    def generations(self) -> tuple[int, ...]:
+        """How often the pages of each adapter were read."""
+        return tuple(adapter.generation for adapter in self.adapters.values())
+
+    def outdated(self) -> bool:
+        """Whether a page is newer than what was read of it. Asks the disk; any thread may."""
+        return any(adapter.outdated() for adapter in self.adapters.values())
+
+    def refresh(self) -> None:
+        """Read newer pages of all adapters."""
         for adapter in self.adapters.values():
             self._refresh(adapter)
-        return tuple(adapter.generation for adapter in self.adapters.values())
 
     def _refresh(self, adapter: Adapter) -> None:
         try:
@@ -130,34 +141,39 @@ class Catalog:
 
     def _view(self, account: Account, grant: Grant) -> View:
         adapter = self.adapters[account.integration]
-        scope, accepted = grant.scope, _accepted(adapter, grant)
-        key = (account.id, scope, accepted)
+        toolset = self._toolset_of(adapter, account)
+        accepted = _accepted(adapter, grant)
+        key = (toolset, grant.scope, None if accepted is None else grant.server_id)
         view = self._views.get(key)
-        if (
-            view is not None
-            and view.generation == adapter.generation
-            and view.account.version == account.version
-        ):
-            return view
-        toolset = self._toolset(adapter, account)
-        kept = {
-            name: binding
-            for name, binding in toolset.bindings.items()
-            if permits(scope, binding.tool) and (accepted is None or name in accepted)
-        }
-        tools = tuple(binding.tool for binding in kept.values())
-        view = View(
-            account=account,
-            adapter=adapter,
-            generation=adapter.generation,
-            bindings=kept,
-            listing=ToolList(tools=tools, rendered={}),
-        )
-        self._views[key] = view
+        if view is None or view.accepted is not accepted:
+            view = self._views[key] = _view(toolset, grant.scope, accepted)
         return view
+
+    def _toolset_of(self, adapter: Adapter, account: Account) -> Toolset:
+        known = self._toolsets.get(account.id)
+        if known is not None:
+            version, toolset = known
+            if toolset.generation == adapter.generation and version == account.version:
+                return toolset
+        if self._seen != self.generations:  # views of what there no longer is would only fill room
+            self._seen = self.generations
+            self._views.clear()
+        toolset = self._toolset(adapter, account)
+        self._toolsets[account.id] = (account.version, toolset)
+        return toolset
 
     def _toolset(self, adapter: Adapter, account: Account) -> Toolset:
         return adapter.toolset(adapter.complete(account.settings))
+
+
+def _view(toolset: Toolset, scope: Scope, accepted: frozenset[str] | None) -> View:
+    bindings = {
+        name: binding
+        for name, binding in toolset.bindings.items()
+        if permits(scope, binding.tool) and (accepted is None or name in accepted)
+    }
+    tools = tuple(binding.tool for binding in bindings.values())
+    return View(accepted=accepted, bindings=bindings, listing=ToolList(tools=tools, rendered={}))
 
 
 def _accepted(adapter: Adapter, grant: Grant) -> frozenset[str] | None:

@@ -69,11 +69,14 @@ async def test_a_sessions_stream_hears_of_new_documentation(
 
 
 @pytest.mark.requirement("mcp:list-changed:told")
-async def test_it_does_not_matter_who_notices_first(talk: Callable[..., Any], pages: Path) -> None:
+async def test_it_does_not_matter_who_notices_first(
+    talk: Callable[..., Any], talking: Running, pages: Path
+) -> None:
     client = await talk(MODERN)
     async with client.open("subscriptions/listen", TOOLS) as stream:
         await _acknowledged(stream)
         _document(pages)
+        await talking.request("GET", "/integrated-account/shop/tools")  # it looks at once
         assert "talker_things_new" in await client.server.names()
         assert (await stream.message())["method"] == CHANGED
 
