@@ -50,14 +50,16 @@ OPEN_TO_ALL = {"authoring", "model", "errors"}
 
 # library: the places of the core that may import it.
 OWNERS = {
-    "aiohttp": {"client", "calls/upstream.py", "calls/pools.py", "testing/fault.py"},
+    "aiohttp": {"client", "testing/fault.py"},
     "aiohttp.web": {"web", "cli/demo.py", "testing"},
     "aiohttp_sse": {"web/sse.py"},
     "alembic": {"store"},
+    "aiohappyeyeballs": {"calls/dialing.py"},
     "aiosqlite": {"store"},
     "asyncpg": {"store"},
     "cryptography": {"store/sealing.py"},
     "cyclopts": {"cli"},
+    "httptools": {"calls/http_reader.py"},
     "prometheus_client": {"observe/metrics.py"},
     "rich": {"cli"},
     "secrets": {"access/tokens.py", "store/sealing.py", "testing/doorkeeper.py"},

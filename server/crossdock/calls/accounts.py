@@ -10,8 +10,8 @@ from crossdock.adapter.addresses import is_name, is_public, literal, meant_by
 from crossdock.adapter.load import Adapter
 from crossdock.adapter.manifest import Manifest
 from crossdock.calls.credentials import tokens_of
+from crossdock.calls.dialing import Network
 from crossdock.calls.echoes import secret_values
-from crossdock.calls.upstream import Network
 from crossdock.config import AccountSettings
 from crossdock.errors import ConfigError, InvalidArguments, PluginError, Refused
 from crossdock.log import logger

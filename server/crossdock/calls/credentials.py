@@ -18,7 +18,8 @@ from crossdock.adapter.load import Adapter
 from crossdock.adapter.manifest import FailuresSpec
 from crossdock.authoring import Renewal, UpstreamReply
 from crossdock.calls.echoes import searched, secret_values
-from crossdock.calls.upstream import Upstream, query_string
+from crossdock.calls.targets import Origin, header_lines, origin_of, query_string
+from crossdock.calls.upstream import Upstream
 from crossdock.errors import UpstreamFailure
 from crossdock.model import Account, Renewed, Struct
 from crossdock.redaction import likely_secrets, redactor
@@ -29,9 +30,11 @@ _LONGEST = 100 * 365 * 86_400.0  # seconds; what claims more was not meant
 
 
 class Signature(Struct, frozen=True, kw_only=True):
-    """What every request of an account carries: its headers, and query pairs behind its own."""
+    """What every request of an account carries: its headers, as `lines` too, and query pairs
+    behind its own."""
 
     headers: Mapping[str, str]
+    lines: bytes
     query: tuple[tuple[str, str], ...] = ()
 
 
@@ -71,7 +74,8 @@ class Credentials:
 
     def _sign(self, token: str | None) -> Signature:
         headers, query = self._auth.sign(self._values, self._settings, token)
-        return Signature(headers={**self._fixed, **dict(headers)}, query=query)
+        signed = {**self._fixed, **dict(headers)}
+        return Signature(headers=signed, lines=header_lines(signed), query=query)
 
     # --- renewal -----------------------------------------------------------------------------
 
@@ -155,9 +159,27 @@ class TokenEndpoint:
             kind = "application/x-www-form-urlencoded"
         else:
             body, kind = msgspec.json.encode(json), "application/json"
-        headers = {"Content-Type": kind, "Accept": "application/json"}
+        target, origin = _parsed(url)
         reply = await self._upstream.send(
-            "POST", URL(url), headers, body, self._failures, account=self._account
+            "POST",
+            origin,
+            target.raw_path_qs,
+            header_lines({"Content-Type": kind, "Accept": "application/json"}),
+            body,
+            self._failures,
+            account=self._account,
         )
         redactor.learn(likely_secrets(reply.body))
         return reply
+
+
+def _parsed(url: str) -> tuple[URL, Origin]:
+    try:
+        target = URL(url)
+        return target, origin_of(target)
+    except ValueError:
+        raise UpstreamFailure(
+            "upstream_unreachable",
+            "The account's token_url names no host that can be reached; check its spelling.",
+            sent=False,
+        ) from None

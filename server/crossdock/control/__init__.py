@@ -9,7 +9,7 @@ from crossdock.access.gate import Caller
 from crossdock.access.sync import Sync
 from crossdock.calls.accounts import OpenAccounts
 from crossdock.calls.catalog import Catalog
-from crossdock.calls.upstream import Network
+from crossdock.calls.dialing import Network
 from crossdock.control.accounts import AccountControl
 from crossdock.control.audited import Audited
 from crossdock.control.keys import KeyControl

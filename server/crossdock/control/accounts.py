@@ -20,7 +20,7 @@ from crossdock.calls.accounts import (
     check_tools,
 )
 from crossdock.calls.catalog import Catalog, unknown_word
-from crossdock.calls.upstream import Network
+from crossdock.calls.dialing import Network
 from crossdock.control.audited import Audited, changed_fields
 from crossdock.control.destinations import refuse_redirection
 from crossdock.control.requests import (
