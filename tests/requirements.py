@@ -296,6 +296,8 @@ door:body:bounded  A request body above the limit is refused with 413, and one w
 
 # public contract, adapters and plugins
 door:plugin:isolated  A broken plugin is named with its reason while everything else serves.
+authors:declared  Schemes, further hosts, bodies, answers and pages do on the wire what adapter.toml
+    declares of them, in every revision.
 
 # article Malomo to Claude, connecting the server; public contract, HTTP surface
 clients:one-url:both-eras  Clients of the newest revision and of older ones work at one and the

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Annotated, Any, Literal, Protocol
+from urllib.parse import urlencode
 
 import msgspec
 from msgspec import Struct
@@ -201,7 +202,8 @@ class UpstreamRequest(Struct, frozen=True, kw_only=True):
 
     `body` is JSON bytes. `headers` add to the adapter's own; credentials are added on sending.
     `reads` says of a request that is no GET that it only looks something up, as a search by POST:
-    what fails after it may still say that nothing was written.
+    what fails after it may still say that nothing was written. `host` is one of `[hosts]`, whose
+    URL `path` is then relative to; `rooted` lets it count from the host's root.
     """
 
     verb: str
@@ -210,6 +212,8 @@ class UpstreamRequest(Struct, frozen=True, kw_only=True):
     body: bytes | None = None
     headers: tuple[tuple[str, str], ...] = ()
     reads: bool = False
+    host: str = ""
+    rooted: bool = False
 
 
 class UpstreamReply(Struct, frozen=True, kw_only=True):
@@ -403,7 +407,12 @@ class TokenHttp(Protocol):
     """The only way an auth scheme reaches its token endpoint."""
 
     async def post(
-        self, url: str, *, form: Mapping[str, str] | None = None, json: Any = None
+        self,
+        url: str,
+        *,
+        form: Mapping[str, str] | None = None,
+        json: Any = None,
+        headers: Mapping[str, str] | None = None,
     ) -> UpstreamReply:
         """POST once. Raises UpstreamFailure for everything but a 2xx answer."""
 
@@ -426,3 +435,36 @@ class Auth(Protocol):
         self, credentials: Mapping[str, str], settings: Mapping[str, Any], http: TokenHttp
     ) -> Renewal:
         """Fetch a token. Raises UpstreamFailure."""
+
+
+class Outgoing(Struct, frozen=True, kw_only=True):
+    """A request as it will be sent, and the account's settings: what `sign_request` is given.
+
+    `url` and `headers` are whole; `body` is b"" where there is none.
+    """
+
+    verb: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+    settings: Mapping[str, Any]
+
+    def with_headers(self, **values: str) -> Outgoing:
+        """Return the same with these headers; `_` in a name stands for `-`."""
+        named = {name.replace("_", "-"): value for name, value in values.items()}
+        return msgspec.structs.replace(self, headers={**self.headers, **named})
+
+    def with_query(self, **values: str) -> Outgoing:
+        """Return the same with these query pairs behind its own."""
+        mark = "&" if "?" in self.url else "?"
+        return msgspec.structs.replace(self, url=f"{self.url}{mark}{urlencode(values)}")
+
+
+class SignsRequests(Protocol):
+    """What signs each request by itself, as HMAC or SigV4 do; `sign` and `renew` may stand beside.
+
+    Pure and synchronous: called once for each request, right before it is sent.
+    """
+
+    def sign_request(self, request: Outgoing, credentials: Mapping[str, str]) -> Outgoing:
+        """Return the request with more headers or query pairs, and nothing else changed."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import sys
 import types
 from pathlib import Path
@@ -16,7 +18,7 @@ from harness.running import MakeGateway, Server
 
 def test_every_example_of_the_guide_is_run_here() -> None:
     shown = {block.what for block in BLOCKS if block.kind == "runs as"}
-    assert shown == {"the least plugin", "a sandbox", "hooks", *PARTS}
+    assert shown == {"the least plugin", "a sandbox", "hooks", "a signature", *PARTS}
 
 
 def test_the_least_plugin_is_enough_for_plain_rest(root: Path, tmp_path: Path) -> None:
@@ -214,4 +216,75 @@ async def test_the_guides_question_sends_nothing_where_nobody_can_be_asked(
     provider.plays(SESSION, reply({}))
     called = await made.call("tidewater_visits_refuse", {"id": "v1"}, revision="2025-06-18")
     assert called.error["kind"] == "forbidden"
+    assert provider.requests == []
+
+
+SEALED = """from crossdock.adapter import hookimpl, load_adapter
+
+from .signature import Outgoing, Sealed
+
+
+class Wrong:
+    def sign_request(self, request: Outgoing, credentials: dict) -> Outgoing:
+        import msgspec
+        return msgspec.structs.replace(request, {change})
+
+
+@hookimpl
+def crossdock_adapters():
+    yield load_adapter(__name__, auth={scheme}())
+"""
+
+
+async def sealed(
+    tmp_path: Path, gateway: MakeGateway, url: str, scheme: str, change: str
+) -> Server:
+    folder = tmp_path / "gateway-1" / "plugins" / "made"
+    toml = TOML.replace('resources.visits.methods.list = "GET /visits"\n', "")
+    toml = toml.replace('resources.visits.methods.refuse = "POST /visits/{id}/refuse"\n', "")
+    python = SEALED.format(scheme=scheme, change=change)
+    write(folder, toml, {"gates.md": PAGES["gates.md"]}, python)
+    (folder / "signature.py").write_text(example("a signature"), encoding="utf-8")
+    account = {
+        "integration": "tidewater",
+        "settings": {"base_url": url},
+        "credentials": {"user": "yard-agent", "password": "yard-password-5d1c"},
+    }
+    running = await gateway(adapters=["made"], accounts={"yard": account})
+    return await running.server("yard")
+
+
+async def test_the_guides_signature_is_of_the_request_as_it_is_sent(
+    tmp_path: Path, gateway: MakeGateway, provider: Provider
+) -> None:
+    server = await sealed(tmp_path, gateway, provider.url, "Sealed", "")
+    await server.call("tidewater_gates_shut", {"id": "g7"})
+    (request,) = provider.requests
+    text = f"POST\n{provider.url}/gates/g7/shut\n".encode() + request.body
+    seal = hmac.new(b"yard-password-5d1c", text, hashlib.sha256).hexdigest()
+    assert request.headers["x-tidewater-seal"] == seal
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "verb='DELETE'",
+        "body=b'{}'",
+        "url='https://elsewhere.example/'",
+        "url=request.url.replace('g7', 'g8')",
+        "url=request.url + '?x=1#y'",
+        "headers={}",
+        "headers={**request.headers, 'content-type': 'text/plain'}",
+        "headers={**request.headers, 'X-Odd': 'a\\r\\nb'}",
+        "headers={**request.headers, 'Host': 'elsewhere'}",
+        "settings={}",
+    ],
+)
+async def test_a_signature_that_changes_more_than_it_may_sends_nothing(
+    tmp_path: Path, gateway: MakeGateway, provider: Provider, change: str
+) -> None:
+    server = await sealed(tmp_path, gateway, provider.url, "Wrong", change)
+    called = await server.call("tidewater_gates_shut", {"id": "g7"})
+    assert called.error["kind"] == "bad_tool_output"
+    assert "sign_request" in called.error["message"]
     assert provider.requests == []

@@ -6,10 +6,11 @@ import base64
 import math
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote_plus
 
 from crossdock.adapter.bodies import decode
 from crossdock.adapter.manifest import AuthRefresh, AuthSpec
-from crossdock.authoring import Auth, Renewal, TokenHttp
+from crossdock.authoring import Auth, Renewal, SignsRequests, TokenHttp
 from crossdock.errors import AdapterError, UpstreamFailure
 
 Pairs = tuple[tuple[str, str], ...]
@@ -33,6 +34,18 @@ class NoAuth:
         raise UpstreamFailure("unauthenticated", "The credential cannot be renewed.")
 
 
+class _Known(dict[str, str]):
+    """Credentials; one that an account need not have, and has not, is empty."""
+
+    def __missing__(self, name: str) -> str:
+        return ""
+
+
+def filled(template: str, credentials: Mapping[str, str]) -> str:
+    """Return a template of adapter.toml with an account's credentials in it."""
+    return template.format_map(_Known(credentials))
+
+
 class ApiKey(NoAuth):
     """One header or query parameter, filled from the credentials by `format`."""
 
@@ -43,7 +56,7 @@ class ApiKey(NoAuth):
         self, credentials: Mapping[str, str], settings: Mapping[str, Any], token: str | None
     ) -> tuple[Pairs, Pairs]:
         """Return the header or the query pair."""
-        value = self._format.format_map(credentials)
+        value = filled(self._format, credentials)
         if self._header:
             return ((self._header, value),), ()
         return (), ((self._query, value),)
@@ -53,14 +66,57 @@ class Basic(NoAuth):
     """HTTP basic authentication from two credentials."""
 
     def __init__(self, username: str = "username", password: str = "password") -> None:
-        self._username, self._password = username, password
+        self._templates = f"{{{username}}}", f"{{{password}}}"
+
+    @classmethod
+    def of(cls, username: str, password: str) -> Basic:
+        """Return a scheme of two templates, filled from the credentials."""
+        made = cls()
+        made._templates = username, password
+        return made
 
     def sign(
         self, credentials: Mapping[str, str], settings: Mapping[str, Any], token: str | None
     ) -> tuple[Pairs, Pairs]:
         """Return the Authorization header."""
-        pair = f"{credentials[self._username]}:{credentials[self._password]}"
-        return (("Authorization", f"Basic {base64.b64encode(pair.encode()).decode()}"),), ()
+        username, password = (filled(one, credentials) for one in self._templates)
+        return (("Authorization", basic(username, password)),), ()
+
+
+def basic(username: str, password: str) -> str:
+    """Return the value of a basic Authorization header."""
+    return f"Basic {base64.b64encode(f'{username}:{password}'.encode()).decode()}"
+
+
+class Bearer(NoAuth):
+    """A token that does not change, as `Authorization: Bearer`; without one nothing is sent."""
+
+    def __init__(self, token: str = "{token}") -> None:
+        self._token = token
+
+    def sign(
+        self, credentials: Mapping[str, str], settings: Mapping[str, Any], token: str | None
+    ) -> tuple[Pairs, Pairs]:
+        """Return the Authorization header."""
+        value = filled(self._token, credentials)
+        return ((("Authorization", f"Bearer {value}"),) if value else ()), ()
+
+
+class _Completed(NoAuth):
+    """An author's scheme that has not every method."""
+
+    def __init__(self, given: Any) -> None:
+        self.renews = bool(getattr(given, "renews", hasattr(given, "renew")))
+        self.sign = getattr(given, "sign", self.sign)  # type: ignore[method-assign]
+        self.renew = getattr(given, "renew", self.renew)  # type: ignore[method-assign]
+        self.sign_request = getattr(given, "sign_request", None)
+
+
+def completed(given: Auth | SignsRequests) -> Auth:
+    """Return what was given to load_adapter as a whole scheme."""
+    if all(hasattr(given, name) for name in ("renews", "sign", "renew")):
+        return given  # type: ignore[return-value]
+    return _Completed(given)
 
 
 class OAuth2:
@@ -97,17 +153,34 @@ class OAuth2:
         else:
             fields = {"grant_type": "client_credentials", **spec.extra}
             encoding, send = spec.encoding, spec.send
-        for name in ("client_id", "client_secret", *send):
+        for name in send:
             if credentials.get(name):
                 fields[name] = credentials[name]
+        return await self._exchange(fields, encoding, credentials, settings, http)
+
+    async def _exchange(
+        self,
+        fields: dict[str, str],
+        encoding: str,
+        credentials: Mapping[str, str],
+        settings: Mapping[str, Any],
+        http: TokenHttp,
+    ) -> Renewal:
+        """Ask the token endpoint, and say who asks as `auth.client` says."""
+        spec, more = self._spec, {}
+        client, secret = credentials.get("client_id", ""), credentials.get("client_secret", "")
+        if spec.client == "basic" and secret:  # RFC 6749, 2.3.1: both are encoded first
+            more["headers"] = {"Authorization": basic(quote_plus(client), quote_plus(secret))}
+        else:
+            known = {"client_id": client, "client_secret": secret}
+            fields = fields | {name: value for name, value in known.items() if value}
         url = settings.get("token_url") or spec.token_url
+        body: dict[str, Any] = {"form" if encoding == "form" else "json": fields}
         try:
-            reply = await (
-                http.post(url, form=fields) if encoding == "form" else http.post(url, json=fields)
-            )
+            reply = await http.post(url, **body, **more)
         except UpstreamFailure as failure:
             raise _refused(failure) from None
-        return _read_token(reply.body, old)
+        return _read_token(reply.body, credentials.get("refresh_token"))
 
 
 def _refused(failure: UpstreamFailure) -> UpstreamFailure:
@@ -162,13 +235,15 @@ def auth_of(spec: AuthSpec, source: str) -> Auth:
                 f"{source}: [auth] api_key takes `format` and either `header` or `query`"
             )
         return ApiKey(spec.format, header=spec.header, query=spec.query)
+    if spec.scheme == "bearer":
+        return Bearer(spec.token)
     if spec.scheme == "basic":
-        return Basic()
+        return Basic.of(spec.username, spec.password)
     if spec.scheme in ("oauth2_client_credentials", "oauth2_refresh"):
         if not spec.token_url:
             raise AdapterError(f"{source}: [auth] {spec.scheme} takes `token_url`")
         return OAuth2(spec)
     raise AdapterError(
-        f"{source}: [auth] scheme {spec.scheme!r} is unknown; use api_key, basic, "
+        f"{source}: [auth] scheme {spec.scheme!r} is unknown; use api_key, basic, bearer, "
         "oauth2_client_credentials, oauth2_refresh or none, or pass load_adapter(auth=…)"
     )

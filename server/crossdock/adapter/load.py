@@ -19,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from crossdock.adapter.auth import auth_of
+from crossdock.adapter.auth import auth_of, completed
 from crossdock.adapter.docs import Entry, read_page
 from crossdock.adapter.hosts import shown
 from crossdock.adapter.manifest import (
@@ -34,7 +34,7 @@ from crossdock.adapter.naming import LONGEST_NAME, tool_title
 from crossdock.adapter.rest import rest
 from crossdock.adapter.samples import sample_call
 from crossdock.adapter.schema import compile_schema, input_schema, mirrored
-from crossdock.authoring import Argument, Auth, Endpoint, Mapper, Tool, Where
+from crossdock.authoring import Argument, Auth, Endpoint, Mapper, SignsRequests, Tool, Where
 from crossdock.errors import AdapterError, InvalidArguments, words_of
 from crossdock.model import Withheld
 
@@ -114,7 +114,7 @@ class Adapter:
         self,
         folder: Path,
         mappers: Mapping[str, Mapper],
-        auth: Auth | None,
+        auth: Auth | SignsRequests | None,
         expand: Expand | None,
         *,
         objects: SpellObject | None,
@@ -123,7 +123,7 @@ class Adapter:
         self._folder = folder
         self._toml, self._docs = folder / "adapter.toml", folder / "docs"
         self._mappers = dict(mappers)
-        self._given_auth = auth
+        self._given_auth = None if auth is None else completed(auth)
         self._expand = expand
         self.spell_object = objects
         self._sandbox = sandbox
@@ -364,7 +364,8 @@ class Adapter:
         _check_places(arguments, entry.source, method)
         if method.lists:
             arguments += _paging_arguments(entry, method)
-        if entry.schema is None and (method.lists or method.method == "get"):
+        whole = method.endpoint.receive.as_ == "json"  # of bytes nothing can be left out
+        if entry.schema is None and (method.lists or (method.method == "get" and whole)):
             arguments += (_fields_argument(entry, method),)
         schema = entry.schema or input_schema(arguments, entry.defs)
         for key in method.confirm or ():
@@ -526,7 +527,7 @@ def load_adapter(
     module: str,
     *,
     mappers: Mapping[str, Mapper] | None = None,
-    auth: Auth | None = None,
+    auth: Auth | SignsRequests | None = None,
     expand: Expand | None = None,
     objects: SpellObject | None = None,
     sandbox: str | ModuleType | None = None,

@@ -14,10 +14,11 @@ from crossdock.adapter.manifest import PLACEHOLDER
 from crossdock.adapter.matching import matcher
 from crossdock.adapter.pace import unhurried
 from crossdock.adapter.pointers import at_pointer
+from crossdock.adapter.polling import outcome_of
+from crossdock.adapter.receiving import is_json, read_blocks
+from crossdock.adapter.sending import body_of
 from crossdock.authoring import Call, Context, Endpoint, Outcome, UpstreamReply, UpstreamRequest
 from crossdock.errors import InvalidArguments, UpstreamFailure
-
-_BODILESS = frozenset({"GET", "DELETE"})
 
 
 def one_segment(value: str) -> str:
@@ -50,17 +51,22 @@ def request_of(call: Call) -> UpstreamRequest:
     ]
     for name, value in call.query.items():
         query.extend(_pairs(name, value))
-    body = encode(call.body) if call.body or _declares_body(call) else None
+    body, kind = body_of(call)
     return UpstreamRequest(
-        verb=endpoint.verb, path=path_of(endpoint, call.path), query=tuple(query), body=body
+        verb=endpoint.verb,
+        path=path_of(endpoint, call.path),
+        query=tuple(query),
+        body=body,
+        headers=(*_accepted(endpoint), *((("Content-Type", kind),) if kind else ())),
+        host=endpoint.host,
     )
 
 
-def _declares_body(call: Call) -> bool:
-    """A write without any of its fields is still `{}`; a call that knows no fields has no body."""
-    return call.tool.endpoint.verb not in _BODILESS and any(
-        argument.where == "body" for argument in call.tool.arguments
-    )
+def _accepted(endpoint: Endpoint) -> tuple[tuple[str, str], ...]:
+    receive = endpoint.receive
+    if receive.as_ == "json" or receive.at:
+        return ()
+    return (("Accept", ", ".join(receive.types) or "*/*"),)
 
 
 def _pairs(name: str, value: Any) -> list[tuple[str, str]]:
@@ -79,16 +85,26 @@ async def rest(call: Call, context: Context) -> Outcome:
     try:
         if call.tool.lists:
             reply = await context.send(paging.ask(call, request))
-            return await paging.read(call, reply, known_urls(call, context))
-        return await read_record(call, await context.send(request))
+            return await paging.read(call, reply, [*hosts_of(call, context).values()])
+        return await _read(call, await context.send(request), context)
     except UpstreamFailure as failure:
         raise hinted(failure, call) from None
 
 
-def known_urls(call: Call, context: Context) -> tuple[str, ...]:
-    """Return the URLs of the hosts that are the provider's, of this account."""
-    names = ("base", *call.tool.hosts)
-    return tuple(str(context.settings[f"{name}_url"]) for name in names)
+def hosts_of(call: Call, context: Context) -> dict[str, str]:
+    """Return the URLs of this account's hosts by their names; that of its base URL is empty."""
+    further = {name: str(context.settings[f"{name}_url"]) for name in call.tool.hosts}
+    return {"": str(context.settings["base_url"]), **further}
+
+
+async def _read(call: Call, reply: UpstreamReply, context: Context) -> Outcome:
+    """Read an answer; one that was only accepted is waited for."""
+    if reply.status == 202 and "location" in reply.headers:
+        seen = await outcome_of(call, reply, context, hosts_of(call, context))
+        if isinstance(seen, Outcome):
+            return seen
+        reply = seen
+    return await read_record(call, reply)
 
 
 def hinted(failure: UpstreamFailure, call: Call) -> UpstreamFailure:
@@ -104,6 +120,9 @@ async def read_record(call: Call, reply: UpstreamReply) -> Outcome:
     """Read an answer that is one record; None stands for an empty body."""
     if reply.status == 204 or not reply.body.strip():
         return Outcome(data=None, rate=reply.rate)
+    if not is_json(call, reply):
+        uri = f"crossdock://{call.tool.adapter}{path_of(call.tool.endpoint, call.path)}"
+        return read_blocks(call, reply, uri)
     if not call.tool.endpoint.one:
         notes = _partial_errors(call.tool.partial, reply.body)
         return Outcome(data=msgspec.Raw(reply.body), rate=reply.rate, notes=notes)

@@ -151,13 +151,14 @@ def check_account(
 ) -> None:
     """Refuse settings and credentials that adapter.toml does not declare. Raises InvalidAccount."""
     prefix = f"{place}." if place else ""
-    known = ["base_url", *manifest.settings]
+    hosts = ["base_url", *(f"{name}_url" for name in manifest.hosts)]
+    known = [*hosts, *manifest.settings]
     for name, value in settings.items():
         if name not in known:
             raise InvalidAccount(
                 f"{prefix}settings.{name}", f"is unknown; {manifest.title} takes {', '.join(known)}"
             )
-        kind = "string" if name == "base_url" else manifest.settings[name].type
+        kind = "string" if name in hosts else manifest.settings[name].type
         if type(value) is not _TYPES[kind]:
             raise InvalidAccount(f"{prefix}settings.{name}", f"must be of type {kind}")
     given = set(credentials)

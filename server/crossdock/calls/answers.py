@@ -49,6 +49,10 @@ def finished(call: Call, outcome: Outcome, tokens: int, cursor_of: CursorOf) -> 
         notes += more
     elif outcome.data is None and outcome.content:
         payload = b""
+        if tool.endpoint.receive.as_ != "json":
+            content, cut = _cut_texts(outcome.content, room)
+            outcome = msgspec.structs.replace(outcome, content=content)
+            notes += cut
     elif outcome.data is None:
         payload = b'{"deleted":true}' if tool.method == "delete" else b'{"ok":true}'
     else:
@@ -56,6 +60,33 @@ def finished(call: Call, outcome: Outcome, tokens: int, cursor_of: CursorOf) -> 
         payload = _compact(fields.cut(json_of(outcome.data, tool)))
         notes += (*fields.unseen(), *_too_much(payload, room, tool))
     return msgspec.structs.replace(outcome, data=payload, notes=notes)
+
+
+def _cut_texts(
+    content: tuple[Mapping[str, Any], ...], room: int
+) -> tuple[tuple[Mapping[str, Any], ...], tuple[str, ...]]:
+    """Shorten a provider's text to what an answer may hold; bytes are no tokens."""
+    blocks: list[Mapping[str, Any]] = []
+    notes: list[str] = []
+    for block in content:
+        text = block.get("text")
+        if block["type"] == "text" and isinstance(text, str) and len(text) > room:
+            notes.append(f"These are the first {room:,} of {len(text):,} characters.")
+            blocks.append({**block, "text": text[:room]})
+        else:
+            blocks.append(block)
+    return tuple(blocks), tuple(notes)
+
+
+def weight_of(outcome: Outcome) -> int:
+    """Return how many bytes a finished outcome holds, its content included."""
+    return len(outcome.data) + sum(_weight(block) for block in outcome.content)
+
+
+def _weight(block: Mapping[str, Any]) -> int:
+    inner = [one for one in block.values() if isinstance(one, Mapping)]
+    texts = [one for one in block.values() if isinstance(one, str)]
+    return sum(map(len, texts)) + sum(map(_weight, inner))
 
 
 def _too_much(payload: bytes, room: int, tool: Tool) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ import msgspec
 
 from crossdock.adapter.arguments import OpenCursor, split
 from crossdock.authoring import Call, CallEvent, Outcome, Page, Tool, UpstreamRequest
-from crossdock.calls.answers import broken, finished, resumed
+from crossdock.calls.answers import broken, finished, resumed, weight_of
 from crossdock.calls.catalog import Bound, Catalog
 from crossdock.calls.confirmation import confirmed
 from crossdock.calls.connection import Connections, Measured
@@ -89,7 +89,7 @@ class Calls:
             outcome = await run
         else:
             outcome = await self._shielded(run, measured, slot)
-        slot.weigh(len(outcome.data))
+        slot.weigh(weight_of(outcome))
         client.afterwards(slot.leave)
         return outcome
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Mapping
 
 from yarl import URL
 
@@ -17,13 +18,21 @@ from crossdock.calls.credentials import Credentials, Signature
 from crossdock.calls.echoes import without
 from crossdock.calls.http_reader import Read
 from crossdock.calls.locks import Locks
-from crossdock.calls.targets import header_lines, origin_of, query_string
+from crossdock.calls.targets import Origin, header_lines, joined, origin_of, query_string
 from crossdock.calls.tenant import Tenant
 from crossdock.calls.upstream import Upstream
 from crossdock.errors import ConfigError, UpstreamFailure
-from crossdock.model import Account, Renewed
+from crossdock.model import Account, Renewed, Struct
 
 _UPWARDS = re.compile(r"/(?:\.|%2e){1,2}(?:/|$)", re.IGNORECASE)
+
+
+class _Host(Struct, frozen=True, kw_only=True):
+    """Where requests to one host go: `root` is its URL without a path."""
+
+    origin: Origin
+    root: str
+    path: str
 
 
 class Measured:
@@ -65,15 +74,18 @@ class Connections:
 
     def _opened(self, account: Account, adapter: Adapter) -> Connection:
         settings = adapter.complete(account.settings)
-        base = _base_url(str(settings["base_url"]), account.id)
+        bases = {
+            host: _base_url(str(settings[f"{host or 'base'}_url"]), account.id, host or "base")
+            for host in ("", *adapter.manifest.hosts)
+        }
         secrets = {name: secret.reveal() for name, secret in account.credentials.items()}
         return Connection(
             account,
             adapter,
-            base=base,
+            bases=bases,
             upstream=self._upstream,
             credentials=Credentials(account, adapter, self._upstream, self._renewed),
-            tenant=Tenant(str(base), secrets, self._locks, self._lock_wait),
+            tenant=Tenant(str(bases[""]), secrets, self._locks, self._lock_wait),
         )
 
 
@@ -85,7 +97,7 @@ class Connection:
         account: Account,
         adapter: Adapter,
         *,
-        base: URL,
+        bases: Mapping[str, URL],
         upstream: Upstream,
         credentials: Credentials,
         tenant: Tenant,
@@ -95,8 +107,8 @@ class Connection:
         self.generation = adapter.generation
         self.settings = adapter.complete(account.settings)
         self.tenant = tenant
-        self._origin = origin_of(base)
-        self._path = base.raw_path.rstrip("/")
+        self._hosts = {name: _reached(url) for name, url in bases.items()}
+        self._unsigned = {name for name, host in adapter.manifest.hosts.items() if not host.sign}
         self._upstream = upstream
         self._credentials = credentials
         self._failures = adapter.manifest.failures
@@ -107,6 +119,10 @@ class Connection:
 
     async def send(self, request: UpstreamRequest, measured: Measured) -> UpstreamReply:
         """Send once. Raises UpstreamFailure for everything but a 2xx answer."""
+        if request.host not in self._hosts:
+            raise ValueError(f"the host {request.host!r} is not declared in [hosts]")
+        if request.host in self._unsigned:
+            return await self._send(request, self._credentials.unsigned, measured)
         signature = await self._credentials.signature()
         wrote = measured.wrote
         try:
@@ -121,9 +137,15 @@ class Connection:
     async def _send(
         self, request: UpstreamRequest, signature: Signature, measured: Measured
     ) -> UpstreamReply:
-        target = self._target(request, signature)
-        lines = signature.lines
-        if request.headers:
+        host = self._hosts[request.host]
+        target, lines = self._target(request, signature, host), signature.lines
+        if self._credentials.seals and request.host not in self._unsigned:
+            given = joined(signature.headers, request.headers)
+            url, told = self._credentials.seal(
+                request.verb, f"{host.root}{target}", given, request.body
+            )
+            target, lines = url.removeprefix(host.root), header_lines(told)
+        elif request.headers:
             lines = header_lines(signature.headers, request.headers)
         measured.requests += 1
         writes = request.verb != "GET" and not request.reads
@@ -132,7 +154,7 @@ class Connection:
         try:
             reply = await self._upstream.send(
                 request.verb,
-                self._origin,
+                host.origin,
                 target,
                 lines,
                 request.body,
@@ -157,7 +179,7 @@ class Connection:
         measured.accepted |= writes
         return reply
 
-    def _target(self, request: UpstreamRequest, signature: Signature) -> str:
+    def _target(self, request: UpstreamRequest, signature: Signature, host: _Host) -> str:
         path = request.path
         if not path.startswith("/") or "?" in path or "#" in path:
             raise ValueError("a request path starts with / and holds no ? or #")
@@ -165,10 +187,16 @@ class Connection:
             raise ValueError("a request path must not leave the adapter's base_url")
         pairs = (*request.query, *signature.query)
         query = f"?{query_string(pairs)}" if pairs else ""
-        return f"{self._path}{path}{query}"
+        return f"{'' if request.rooted else host.path}{path}{query}"
 
 
-def _base_url(text: str, account: str) -> URL:
+def _reached(url: URL) -> _Host:
+    origin = origin_of(url)
+    root = f"{url.scheme}://{origin.authority.decode()}"
+    return _Host(origin=origin, root=root, path=url.raw_path.rstrip("/"))
+
+
+def _base_url(text: str, account: str, host: str = "base") -> URL:
     try:
         url = URL(text.rstrip("/"))
         origin_of(url)
@@ -176,9 +204,9 @@ def _base_url(text: str, account: str) -> URL:
         url = URL()
     if url.scheme not in ("https", "http") or not url.host or url.query_string or url.fragment:
         raise ConfigError(
-            f"account {account}: settings.base_url must be an https URL without query, "
+            f"account {account}: settings.{host}_url must be an https URL without query, "
             'as "https://api.example.com/v2"'
         )
     if url.user or url.password:
-        raise ConfigError(f"account {account}: settings.base_url must not hold a password")
+        raise ConfigError(f"account {account}: settings.{host}_url must not hold a password")
     return url

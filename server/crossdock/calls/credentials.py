@@ -16,8 +16,9 @@ from yarl import URL
 
 from crossdock.adapter.load import Adapter
 from crossdock.adapter.manifest import FailuresSpec
-from crossdock.authoring import Renewal, UpstreamReply
+from crossdock.authoring import Outgoing, Renewal, UpstreamReply
 from crossdock.calls.echoes import searched, secret_values
+from crossdock.calls.seals import sealed
 from crossdock.calls.targets import Origin, header_lines, origin_of, query_string
 from crossdock.calls.upstream import Upstream
 from crossdock.errors import UpstreamFailure
@@ -56,6 +57,8 @@ class Credentials:
         self._renewing: asyncio.Task[Signature] | None = None
         self.renewable = self._auth.renews
         self._signature = None if self.renewable else self._sign(None)
+        self.unsigned = Signature(headers=self._fixed, lines=header_lines(self._fixed))
+        self._sign_request = getattr(self._auth, "sign_request", None)
         self._ends = math.inf
         self._manifest = adapter.manifest
         self.searched = searched(secret_values(adapter.manifest, self._values))
@@ -71,6 +74,25 @@ class Credentials:
         if self._signature is refused:  # else somebody renewed it meanwhile
             self._signature = None
         return await self.signature()
+
+    @property
+    def seals(self) -> bool:
+        """Whether each request is signed by itself."""
+        return self._sign_request is not None
+
+    def seal(
+        self, verb: str, url: str, headers: Mapping[str, str], body: bytes | None
+    ) -> tuple[str, Mapping[str, str]]:
+        """Return URL and headers of a request with a signature of its own, where there are such.
+
+        Raises BadToolOutput when the scheme changes more than it may.
+        """
+        if self._sign_request is None:
+            return url, headers
+        request = Outgoing(
+            verb=verb, url=url, headers=headers, body=body or b"", settings=self._settings
+        )
+        return sealed(request, self._sign_request(request, self._values))
 
     def _sign(self, token: str | None) -> Signature:
         headers, query = self._auth.sign(self._values, self._settings, token)
@@ -151,7 +173,12 @@ class TokenEndpoint:
         self._failures = msgspec.structs.replace(failures, message=pointers)
 
     async def post(
-        self, url: str, *, form: Mapping[str, str] | None = None, json: Any = None
+        self,
+        url: str,
+        *,
+        form: Mapping[str, str] | None = None,
+        json: Any = None,
+        headers: Mapping[str, str] | None = None,
     ) -> UpstreamReply:
         """POST once. Raises UpstreamFailure for everything but a 2xx answer."""
         if form is not None:
@@ -160,11 +187,12 @@ class TokenEndpoint:
         else:
             body, kind = msgspec.json.encode(json), "application/json"
         target, origin = _parsed(url)
+        told = {"Content-Type": kind, "Accept": "application/json", **(headers or {})}
         reply = await self._upstream.send(
             "POST",
             origin,
             target.raw_path_qs,
-            header_lines({"Content-Type": kind, "Accept": "application/json"}),
+            header_lines(told),
             body,
             self._failures,
             account=self._account,

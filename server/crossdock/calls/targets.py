@@ -63,15 +63,23 @@ def origin_of(url: URL) -> Origin:
 def header_lines(*sources: Mapping[str, str] | Iterable[tuple[str, str]]) -> bytes:
     """Return header lines; of a name that several sources give, the last one's. Raises ValueError
     for what is no header, or is not theirs to give."""
-    chosen: dict[str, tuple[str, str]] = {}
-    for source in (_DEFAULTS, *sources):
+    for source in sources:
         for name, value in dict(source).items():
             if not _NAME.fullmatch(name) or name.lower() in _FRAMING:
                 raise ValueError(f"{name!r} is no header that a request may carry")
             if _NO_VALUE.search(value):
                 raise ValueError(f"the value of the header {name} holds a control character")
+    chosen = joined(_DEFAULTS, *sources)
+    return "".join(f"{name}: {value}\r\n" for name, value in chosen.items()).encode()
+
+
+def joined(*sources: Mapping[str, str] | Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return the headers of several sources; of a name in any case the last one's count."""
+    chosen: dict[str, tuple[str, str]] = {}
+    for source in sources:
+        for name, value in dict(source).items():
             chosen[name.lower()] = (name, value.strip(" \t"))
-    return "".join(f"{name}: {value}\r\n" for name, value in chosen.values()).encode()
+    return dict(chosen.values())
 
 
 def request_head(verb: str, origin: Origin, target: str, lines: bytes, body: bytes | None) -> bytes:

@@ -99,7 +99,9 @@ def _block(block: Mapping[str, Any], revision: Revision) -> bytes:
     """Return a content block; kinds that a revision does not know become words."""
     kind = block.get("type")
     if kind == "audio" and not revision.audio:
-        return _text(f"[audio, {block.get('mimeType', 'of unknown type')}]")
+        resource = {"uri": "crossdock://audio", "mimeType": block.get("mimeType", "audio/*")}
+        resource["blob"] = block.get("data", "")
+        return msgspec.json.encode({"type": "resource", "resource": resource})
     if kind == "resource_link" and not revision.links:
         return _text(f"{block.get('title') or block.get('name', '')}: {block.get('uri', '')}")
     return msgspec.json.encode(block)

@@ -264,10 +264,10 @@ async def test_the_newest_revision_has_no_set_level(server: Server) -> None:
         ("2025-11-25", ["text", "image", "audio", "resource", "resource_link", "text"]),
         ("2025-06-18", ["text", "image", "audio", "resource", "resource_link", "text"]),
         ("2025-03-26", ["text", "image", "audio", "resource", "text", "text"]),
-        ("2024-11-05", ["text", "image", "text", "resource", "text", "text"]),
+        ("2024-11-05", ["text", "image", "resource", "resource", "text", "text"]),
     ],
 )
-async def test_content_that_a_revision_does_not_know_becomes_words(
+async def test_content_that_a_revision_does_not_know_becomes_what_it_knows(
     talk: Callable[..., Any], revision: str, kinds: list[str]
 ) -> None:
     client = await talk(revision)
@@ -276,6 +276,8 @@ async def test_content_that_a_revision_does_not_know_becomes_words(
     assert [block["type"] for block in result["content"]] == kinds
     if kinds[4] == "text":
         assert result["content"][4]["text"] == "A link: test://b"
+    if kinds[2] == "resource":
+        assert result["content"][2]["resource"]["blob"] == "AAAA"
     assert "structuredContent" not in result
 
 
