@@ -11,6 +11,7 @@ import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
@@ -55,6 +56,7 @@ class BusSettings(Section, frozen=True, kw_only=True):
     """[bus]: messages between processes."""
 
     url: str = ""
+    password: str = ""
 
 
 class SecretsSettings(Section, frozen=True, kw_only=True):
@@ -214,6 +216,7 @@ def check_settings(settings: Settings, source: str) -> None:
     """Refuse what cannot work or must not be. Raises ConfigError."""
     _check_processes(settings, source)
     _reference(source, "admin.token", settings.admin.token, "env:CROSSDOCK_ADMIN_TOKEN")
+    _check_bus(source, settings.bus)
     _reference(source, "secrets.key", settings.secrets.key, "file:state/master.key")
     for name, account in settings.accounts.items():
         for field, value in account.credentials.items():
@@ -238,6 +241,23 @@ def _check_processes(settings: Settings, source: str) -> None:
         )
     if settings.server.workers > 1:
         raise ConfigError(f"{source}: one process serves for now; set server.workers = 1")
+
+
+def _check_bus(source: str, bus: BusSettings) -> None:
+    _reference(source, "bus.password", bus.password, "env:CROSSDOCK_BUS_PASSWORD")
+    if not bus.url:
+        return
+    parts = urlsplit(bus.url)
+    if parts.scheme not in ("redis", "rediss") or not parts.hostname:
+        raise ConfigError(
+            f"{source}: bus.url must be redis:// or rediss:// with a host, as "
+            '"redis://127.0.0.1:6379/0"'
+        )
+    if parts.password or "password" in parse_qs(parts.query):
+        raise ConfigError(
+            f"{source}: bus.url holds a password; leave it out there and write "
+            'bus.password = "env:CROSSDOCK_BUS_PASSWORD"'
+        )
 
 
 _OWN = frozenset({"host", "port", "workers", "node", "trusted_proxies"})

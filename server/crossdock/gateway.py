@@ -15,6 +15,8 @@ from crossdock.access.attempts import Attempts
 from crossdock.access.gate import Address, Gate
 from crossdock.access.sync import Sync
 from crossdock.authoring import CallEvent
+from crossdock.bus import Bus, LocalBus
+from crossdock.bus.letters import Letters
 from crossdock.calls.accounts import OpenAccounts
 from crossdock.calls.calls import Calls
 from crossdock.calls.catalog import Catalog
@@ -24,23 +26,26 @@ from crossdock.calls.discovery import Discovery
 from crossdock.calls.upstream import Upstream, UpstreamLimits
 from crossdock.config import LimitSettings, Settings, agreed, check_admin_token, networks
 from crossdock.control import Control
-from crossdock.errors import Denied, Refused, StoreError, TooManyFailures
+from crossdock.errors import ConfigError, Denied, Refused, StoreError, TooManyFailures
 from crossdock.housekeeping import Housekeeping
 from crossdock.observe.audit import AuditLog
 from crossdock.observe.denials import Denials
-from crossdock.observe.metrics import Metrics
+from crossdock.observe.metrics import Gauge, Metrics
 from crossdock.observe.watchdog import Watchdog
 from crossdock.plugins import Plugins, load_plugins
 from crossdock.protocol.dispatch import Dispatcher
-from crossdock.protocol.peer import Questions
+from crossdock.protocol.questions import Questions
 from crossdock.protocol.replay import StreamLimits, Streams
 from crossdock.protocol.request_state import States
+from crossdock.protocol.resumption import Resumption
 from crossdock.protocol.sessions import Sessions
 from crossdock.protocol.subscriptions import Listeners
 from crossdock.redaction import redactor
 from crossdock.secrets import resolve_secret
 from crossdock.store import Member, Store, utc_now
 from crossdock.store.master_key import MasterKey
+
+_AROUND_A_BODY = 1024 * 1024  # what crosses the bus beside an MCP message
 
 
 class Gateway:
@@ -52,6 +57,8 @@ class Gateway:
         plugins: Plugins,
         store: Store,
         clock: Callable[[], datetime] = utc_now,
+        *,
+        bus: Bus,
     ) -> None:
         ring = store.keys.ring
         limits = settings.limits
@@ -60,6 +67,7 @@ class Gateway:
         self.store = store
         self.members = store.members
         self.process = store.members.me.id
+        self.bus = bus
         self.accounts = OpenAccounts(plugins.adapters)
         self.catalog = Catalog(plugins.adapters, self.accounts)
         private = networks(settings.upstream.allow_private, "config", "upstream.allow_private")
@@ -125,6 +133,7 @@ class Gateway:
     def _metrics(self) -> Metrics:
         return Metrics(
             {
+                **self._bus_gauges(),
                 "crossdock_mcp_servers": ("Live MCP servers.", lambda: self.gate.live_servers),
                 "crossdock_accounts": ("Usable accounts.", lambda: len(self.accounts.all())),
                 "crossdock_calls_running": ("Calls under way.", lambda: self.calls.running),
@@ -147,23 +156,40 @@ class Gateway:
             }
         )
 
+    def _bus_gauges(self) -> dict[str, tuple[str, Gauge]]:
+        if not self.settings.bus.url:
+            return {}
+        return {
+            "crossdock_bus_up": (
+                "Whether the other processes can be reached.",
+                lambda: float(not self.bus.trouble),
+            ),
+            "crossdock_bus_dropped_total": (
+                "Messages of the bus that were forged, old or seen before.",
+                lambda: self.bus.dropped,
+            ),
+        }
+
     def _open_protocol(self, clock: Callable[[], datetime]) -> None:
         limits, key = self.settings.limits, self.store.keys.ring.state_key
-        self.sessions = Sessions(key, clock, limits.session_seconds)
+        self.sessions = Sessions(key, clock, limits.session_seconds, self.bus)
         self.streams = Streams(
             StreamLimits(
                 seconds=limits.resume_seconds,
                 events=limits.resume_events,
                 bytes_in_all=limits.resume_bytes,
-            )
+            ),
+            self.bus,
         )
+        self.resumption = Resumption(self.bus, self.streams)
         states = States(key, clock, limits.ask_seconds, use=self.store.approvals.use)
         self.dispatcher = Dispatcher(
             self.tools,
             self.sessions,
-            Questions(states, limits.ask_seconds),
+            Questions(states, limits.ask_seconds, self.bus),
             self.streams,
             self.listeners,
+            bus=self.bus,
         )
 
     def _housekeeping(self, clock: Callable[[], datetime]) -> Housekeeping:
@@ -214,7 +240,8 @@ class Gateway:
                 settings.secrets.key, settings.folder, plugins.resolve_secret
             )
             await store.unlock(master)
-            gateway = cls(settings, plugins, store, clock)
+            bus = await _bus(settings, plugins, store, clock, serving=serving)
+            gateway = cls(settings, plugins, store, clock, bus=bus)
             await gateway._open_accounts(serving=serving)
             await gateway.sync.reload()
             if serving:
@@ -266,6 +293,7 @@ class Gateway:
     def run(self) -> None:
         """Start to follow other processes' writes, to store the call log and to tidy up."""
         self.audit.run()
+        self.bus.run()
         self.housekeeping.run()
         self.watchdog.run()
 
@@ -277,9 +305,12 @@ class Gateway:
         return self.housekeeping.unready
 
     @property
-    def degraded(self) -> list[str]:
-        """Why calls are slower than they should be, or refused as busy; empty when all is well."""
-        return [self.audit.degraded] if self.audit.degraded else []
+    def degraded(self) -> dict[str, str]:
+        """What does not work though calls are served, and why; empty when all is well."""
+        found = {"audit": self.audit.degraded}
+        if self.bus.trouble:
+            found["bus"] = f"The gateway's processes cannot reach each other: {self.bus.trouble}."
+        return {what: why for what, why in found.items() if why}
 
     async def close(self) -> None:
         """Let writes finish, then close everything."""
@@ -288,6 +319,7 @@ class Gateway:
         await self.housekeeping.close()
         await self.calls.drain()
         await self.upstream.close()
+        await self.bus.close()
         await self.sync.close()
         self.denials.settle(ending=True)
         with contextlib.suppress(StoreError):
@@ -300,6 +332,37 @@ class Gateway:
         self.metrics.note_call(event)
         self.housekeeping.note_call(event)
         self.plugins.call_finished(event)
+
+
+async def _bus(
+    settings: Settings,
+    plugins: Plugins,
+    store: Store,
+    clock: Callable[[], datetime],
+    *,
+    serving: bool,
+) -> Bus:
+    """Return how a process that serves reaches the others. Raises ConfigError."""
+    process, ring = store.members.me.id, store.keys.ring
+    if not (serving and settings.bus.url):
+        return LocalBus(process)
+    try:
+        from crossdock.bus.redis import Link, RedisBus
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            "[bus] url names Redis, and its library is not installed. "
+            "Install crossdock with the extra `redis`."
+        ) from error
+    password = ""
+    if reference := settings.bus.password:
+        found = await asyncio.to_thread(
+            resolve_secret, reference, "bus.password", plugins.resolve_secret
+        )
+        password = found.reveal()
+        redactor.pin("bus.password", [password])
+    most = settings.limits.body_bytes + _AROUND_A_BODY
+    letters = Letters(ring.messages, lambda: clock().timestamp(), most)
+    return RedisBus(process, ring.store_id, letters, Link(url=settings.bus.url, password=password))
 
 
 def _upstream_limits(limits: LimitSettings) -> UpstreamLimits:

@@ -22,16 +22,27 @@ LAYERS: dict[str, set[str]] = {
     | {"plugins", "redaction", "secrets", "store", "web"},
     "testing": {"access", "adapter", "calls", "client", "config", "gateway", "log", "plugins"}
     | {"store", "web"},
-    "web": {"access", "client", "config", "control", "gateway", "log", "plugins", "protocol"}
+    "web": {"access", "bus", "client", "config", "control", "gateway", "log", "plugins", "protocol"}
     | {"redaction"},
-    "gateway": {"access", "calls", "config", "control", "housekeeping", "log", "observe", "plugins"}
+    "gateway": {
+        "access",
+        "bus",
+        "calls",
+        "config",
+        "control",
+        "housekeeping",
+        "log",
+        "observe",
+        "plugins",
+    }
     | {"protocol", "redaction", "secrets", "store"},
     "housekeeping": {"access", "calls", "control", "log", "protocol", "store"},
+    "bus": {"log"},
     "control": {"access", "calls", "store"},
     "access": {"calls", "store"},
     "calls": {"adapter", "config", "log", "redaction", "signing"},
     "observe": {"log", "redaction", "store"},
-    "protocol": {"log", "redaction", "signing"},
+    "protocol": {"bus", "log", "redaction", "signing"},
     "plugins": {"adapter", "config", "hookspecs", "log", "secrets"},
     "store": {"secrets"},
     "secrets": set(),
@@ -61,6 +72,7 @@ OWNERS = {
     "cyclopts": {"cli"},
     "httptools": {"calls/http_reader.py"},
     "prometheus_client": {"observe/metrics.py"},
+    "redis": {"bus/redis.py"},
     "rich": {"cli"},
     "secrets": {"access/tokens.py", "store/sealing.py", "testing/doorkeeper.py"},
     "sqlalchemy": {"store"},

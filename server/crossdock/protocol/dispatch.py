@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from crossdock.bus import Bus
 from crossdock.errors import ProtocolError, Refused
 from crossdock.model import Grant, Tools
 from crossdock.protocol import render
@@ -23,12 +24,14 @@ from crossdock.protocol.jsonrpc import (
     text_of,
 )
 from crossdock.protocol.messages import ACCEPTED, CANCELLED, Reply, Request, failed, succeeded
-from crossdock.protocol.peer import ClientPeer, Questions
+from crossdock.protocol.peer import ClientPeer
+from crossdock.protocol.questions import Questions
 from crossdock.protocol.replay import Stream, Streams
-from crossdock.protocol.sessions import Session, Sessions
+from crossdock.protocol.sessions import ENDED, Sessions
 from crossdock.protocol.subscriptions import CHANGED_METHOD, Listener, Listeners
 from crossdock.protocol.versions import REVISIONS, VERSION_KEY, classify, level_of, negotiate
 
+_CANCELLED = "call cancelled"
 _SUBSCRIPTION = "io.modelcontextprotocol/subscriptionId"
 
 Handler = Callable[[Request], Awaitable[Reply]]
@@ -44,12 +47,15 @@ class Dispatcher:
         questions: Questions,
         streams: Streams,
         listeners: Listeners,
+        *,
+        bus: Bus,
     ) -> None:
         self._tools = tools
         self._sessions = sessions
         self._questions = questions
         self._streams = streams
         self._listeners = listeners
+        self._bus = bus
         self._running: dict[tuple[str, str | int | None], asyncio.Task[Any]] = {}
         self._cancelled: set[asyncio.Task[Any]] = set()
         both: dict[str, Handler] = {"tools/list": self._list, "tools/call": self._call}
@@ -64,6 +70,8 @@ class Dispatcher:
             "ping": self._ping,
             "logging/setLevel": self._set_level,
         }
+        bus.hears(ENDED, lambda body: self.leave(body.decode()))
+        bus.hears(_CANCELLED, self._hear_cancelled)
 
     # --- messages ----------------------------------------------------------------------------
 
@@ -73,7 +81,7 @@ class Dispatcher:
             if request.session is None:
                 self._recognise(request)
             if not request.message.is_request:
-                self._hear(request)
+                await self._hear(request)
                 return ACCEPTED
             handlers = self._modern if request.revision.modern else self._legacy
             handler = handlers.get(request.message.method)
@@ -126,26 +134,37 @@ class Dispatcher:
 
     # --- what needs no answer ----------------------------------------------------------------
 
-    def _hear(self, request: Request) -> None:
+    async def _hear(self, request: Request) -> None:
         """Take in a notification, or the answer to a question of ours."""
         message, session = request.message, request.session
         if session is None or request.revision.modern:
             return
         if not message.method:
-            self._questions.settle(session.nonce, message)
+            await self._questions.settle(session.nonce, message)
         elif message.method == "notifications/cancelled":
             requested = message.params.get("requestId")
-            key = None if requested is None else key_of(requested)
-            task = self._running.get((session.nonce, key))
-            if task is not None and key is not None:
-                self._cancelled.add(task)
-                task.cancel()
+            if requested is not None and not self._cancel(session.nonce, requested):
+                body = msgspec.msgpack.encode((session.nonce, bytes(requested)))
+                await self._bus.tell(_CANCELLED, body)
 
-    def leave(self, session: Session) -> None:
+    def _cancel(self, session: str, id: bytes | msgspec.Raw) -> bool:
+        """Cancel a call; False where this process runs none of this id."""
+        key = key_of(id)
+        task = None if key is None else self._running.get((session, key))
+        if task is None:
+            return False
+        self._cancelled.add(task)
+        task.cancel()
+        return True
+
+    def _hear_cancelled(self, body: bytes) -> None:
+        self._cancel(*msgspec.msgpack.decode(body, type=tuple[str, bytes]))
+
+    def leave(self, session: str) -> None:
         """A session is over: nobody answers there, and nobody listens."""
-        self._questions.leave(session.nonce)
-        self._listeners.end_session(session.nonce)
-        self._streams.forget(session.nonce)
+        self._questions.leave(session)
+        self._listeners.end_session(session)
+        self._streams.forget(session)
 
     # --- handlers ----------------------------------------------------------------------------
 
@@ -169,7 +188,7 @@ class Dispatcher:
         raw = request.message.params.get("level")
         level = level_of(None if raw is None else text_of(raw))
         if request.session is not None:
-            self._sessions.set_level(request.session, level)
+            await self._sessions.set_level(request.session, level)
         return succeeded(request, b"{}")
 
     async def _list(self, request: Request) -> Reply:

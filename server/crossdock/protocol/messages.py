@@ -110,7 +110,9 @@ def failed(error: Exception, request: Request) -> Reply:
         payload = error_bytes(id, error.code, str(error), error.data)
         return Reply(payload=payload, status=error.status)
     if isinstance(error, Refused):
-        return Reply(payload=refusal_bytes(error, id), status=error.status)
+        again = error.retry_after
+        waits = () if again is None else (("Retry-After", str(again)),)
+        return Reply(payload=refusal_bytes(error, id), status=error.status, headers=waits)
     if not isinstance(error, CrossdockError):
         log.error("request.failed", request_id=request.id, exc_info=error)
     return Reply(payload=error_bytes(id, INTERNAL_ERROR, f"Internal error (request {request.id})"))

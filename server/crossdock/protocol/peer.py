@@ -7,7 +7,6 @@ call cannot go on without it. A call that uses none of this costs nothing here.
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -26,7 +25,8 @@ from crossdock.protocol.jsonrpc import (
     text_of,
 )
 from crossdock.protocol.messages import Request
-from crossdock.protocol.request_state import State, States, bound_to
+from crossdock.protocol.questions import Questions
+from crossdock.protocol.request_state import State, bound_to
 from crossdock.protocol.sessions import Sessions
 from crossdock.protocol.versions import (
     CAPABILITIES_KEY,
@@ -36,40 +36,6 @@ from crossdock.protocol.versions import (
 
 _MOST_MESSAGES = 1_000  # of one call; a mapper that never stops talking must not fill a network
 _ACTIONS = ("accept", "decline", "cancel")
-
-
-class Questions:
-    """What clients are asked: the states of the newest revision, and, by session and id, the
-    questions that were put to older clients and wait for an answer, `patience` seconds at most."""
-
-    def __init__(self, states: States, patience: float) -> None:
-        self.states = states
-        self.patience = patience
-        self._waiting: dict[tuple[str, str], asyncio.Future[Message]] = {}
-
-    def expect(self, session: str) -> tuple[str, asyncio.Future[Message]]:
-        """Return the id of a new question, and where its answer will be."""
-        id = uuid.uuid4().hex
-        future: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
-        self._waiting[session, id] = future
-        return id, future
-
-    def settle(self, session: str, answer: Message) -> None:
-        """Give an answer to who waits for it; one that nobody waits for is dropped."""
-        id = key_of(answer.id or b"null")
-        future = self._waiting.get((session, id)) if isinstance(id, str) else None
-        if future is not None and not future.done():
-            future.set_result(answer)
-
-    def give_up(self, session: str, id: str) -> None:
-        """Expect this answer no longer."""
-        self._waiting.pop((session, id), None)
-
-    def leave(self, session: str) -> None:
-        """A session is gone: nobody there will answer."""
-        for key, future in self._waiting.items():
-            if key[0] == session and not future.done():
-                future.cancel()
 
 
 class ClientPeer:

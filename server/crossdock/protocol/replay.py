@@ -11,9 +11,10 @@ import re
 import uuid
 from collections import Counter, deque
 
+from crossdock.bus import Bus, new_id
 from crossdock.model import Struct
 
-_EVENT_ID = re.compile(r"([0-9a-f]{32})-(\d{1,9})")
+_EVENT_ID = re.compile(r"([a-z0-9]{32,40})-(\d{1,9})")
 _MOST_WAITING = 1000
 
 
@@ -26,10 +27,13 @@ class StreamLimits(Struct, frozen=True, kw_only=True):
 
 
 class Stream:
-    """A sequence of messages, numbered from 1. A connection drains it; another may take over."""
+    """A sequence of messages, numbered from 1. A connection drains it; another may take over.
 
-    def __init__(self, owner: str = "", server: str = "") -> None:
-        self.id = uuid.uuid4().hex
+    The `id` of one that is kept names its process, so that it can be asked for elsewhere.
+    """
+
+    def __init__(self, owner: str = "", server: str = "", id: str = "") -> None:
+        self.id = id or uuid.uuid4().hex
         self.owner = owner
         self.server = server
         self.ended = False
@@ -97,11 +101,18 @@ class Stream:
         return f"{self.id}-{number}"
 
 
+def parted(event_id: str) -> tuple[str, int]:
+    """Return the id of an event's stream, and its number; no id for what is none."""
+    parts = _EVENT_ID.fullmatch(event_id)
+    return (parts[1], int(parts[2])) if parts else ("", 0)
+
+
 class Streams:
     """The streams that can be resumed."""
 
-    def __init__(self, limits: StreamLimits) -> None:
+    def __init__(self, limits: StreamLimits, bus: Bus) -> None:
         self._limits = limits
+        self._bus = bus
         self._open: dict[str, Stream] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._bytes: Counter[str] = Counter()
@@ -113,7 +124,7 @@ class Streams:
 
     def begin(self, owner: str, server: str) -> Stream:
         """Return a new stream of the session `owner`, on a server that has its share of memory."""
-        stream = Stream(owner, server)
+        stream = Stream(owner, server, new_id(self._bus))
         self._open[stream.id] = stream
         return stream
 
@@ -148,11 +159,9 @@ class Streams:
 
     def find(self, event_id: str, owner: str) -> tuple[Stream, int] | None:
         """Return the stream of an event and its number; None if it is gone or another's."""
-        parts = _EVENT_ID.fullmatch(event_id)
-        stream = self._open.get(parts[1]) if parts else None
-        if parts is None or stream is None or stream.owner != owner:
-            return None
-        return stream, int(parts[2])
+        id, number = parted(event_id)
+        stream = self._open.get(id)
+        return None if stream is None or stream.owner != owner else (stream, number)
 
     def forget(self, owner: str) -> None:
         """End and drop all streams of a session."""

@@ -1,7 +1,8 @@
 """Sessions of older clients: values, not records. The id carries what was agreed, and is signed.
 
 A session authenticates nobody: the token does, with every request. It is never required, and all
-that is kept of it are the ids that were ended and the log levels that were set.
+that is kept of it are the ids that were ended and the log levels that were set. Each process keeps
+them for itself and tells the others.
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ import msgspec
 from cachetools import TTLCache
 
 from crossdock.authoring import LogLevel
+from crossdock.bus import Bus
 from crossdock.errors import Refused
 from crossdock.model import Struct
 from crossdock.protocol.capabilities import essential
 from crossdock.protocol.versions import REVISIONS, Revision
 from crossdock.signing import Seal
 
+ENDED = "session ended"
+_LEVEL = "log level"
 _REMEMBERED = 10_000
 _LONGEST = 1_000
 _GONE = "This session has ended or is not of this server. Initialize again."
@@ -44,13 +48,16 @@ class Session(Struct, frozen=True, array_like=True, kw_only=True):
 class Sessions:
     """Makes and reads session ids."""
 
-    def __init__(self, key: bytes, clock: Callable[[], datetime], seconds: float) -> None:
+    def __init__(self, key: bytes, clock: Callable[[], datetime], seconds: float, bus: Bus) -> None:
         self._seal = Seal(key, "session", _LONGEST)
         self._clock = clock
         self._seconds = seconds
+        self._bus = bus
         # Kept for as long as a session can live from now; it ends by itself then.
         self._ended: TTLCache[str, None] = TTLCache(_REMEMBERED, seconds, self._now)
         self._levels: TTLCache[str, LogLevel] = TTLCache(_REMEMBERED, seconds, self._now)
+        bus.hears(ENDED, lambda body: self._end(body.decode()))
+        bus.hears(_LEVEL, self._hear_level)
 
     def begin(
         self,
@@ -84,18 +91,29 @@ class Sessions:
             raise Refused(404, _GONE)
         return session
 
-    def end(self, session: Session) -> None:
-        """Refuse this session from now on."""
-        self._ended[session.nonce] = None
-        self._levels.pop(session.nonce, None)
+    async def end(self, session: Session) -> None:
+        """Refuse this session from now on, in every process that can be reached."""
+        self._end(session.nonce)
+        await self._bus.tell(ENDED, session.nonce.encode(), until=session.ends)
+
+    def _end(self, nonce: str) -> None:
+        self._ended[nonce] = None
+        self._levels.pop(nonce, None)
 
     def level(self, session: Session) -> LogLevel:
         """Return the least log level that the client wants."""
         return self._levels.get(session.nonce, "info")
 
-    def set_level(self, session: Session, level: LogLevel) -> None:
-        """Send nothing below this level from now on."""
-        self._levels[session.nonce] = level
+    async def set_level(self, session: Session, level: LogLevel) -> None:
+        """Send nothing below this level from now on, in every process that can be reached."""
+        if self._levels.get(session.nonce) != level:
+            self._levels[session.nonce] = level
+            body = msgspec.msgpack.encode((session.nonce, level))
+            await self._bus.tell(_LEVEL, body, until=session.ends)
+
+    def _hear_level(self, body: bytes) -> None:
+        nonce, level = msgspec.msgpack.decode(body, type=tuple[str, LogLevel])
+        self._levels[nonce] = level
 
     def _now(self) -> float:
         return self._clock().timestamp()

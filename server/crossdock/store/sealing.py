@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import hmac
 import secrets
 from collections.abc import Mapping
 from typing import Literal
@@ -59,6 +60,16 @@ class KeyRing:
         return f"KeyRing({', '.join(self._data)})"
 
     @property
+    def store_id(self) -> str:
+        """A name for the store that tells nothing of its keys; all who opened it know it."""
+        return hmac.digest(self.state_key, b"store", "sha256").hex()[:16]
+
+    @property
+    def messages(self) -> MessageSeal:
+        """The seal of messages between the processes that serve from the store."""
+        return MessageSeal(hmac.digest(self.state_key, b"messages", "sha256"))
+
+    @property
     def ids(self) -> tuple[str, ...]:
         """The names of the data keys at hand."""
         return tuple(sorted(self._data))
@@ -84,6 +95,33 @@ class KeyRing:
             return self._data[key_id]
         except KeyError:
             raise UnknownKey(key_id) from None
+
+
+class MessageSeal:
+    """Seals messages by AES-256-GCM, each with a key of its own, derived from its place and id."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def close(self, place: str, id: bytes, plain: bytes) -> bytes:
+        """Seal a message; no second one of this place may have the id."""
+        bound = _message(place, id)
+        return AESGCM(hmac.digest(self._key, bound, "sha256")).encrypt(_ONLY, plain, bound)
+
+    def open(self, place: str, id: bytes, sealed: bytes) -> bytes:
+        """Return what `close` was given for the same place and id. Raises SealBroken."""
+        bound = _message(place, id)
+        try:
+            return AESGCM(hmac.digest(self._key, bound, "sha256")).decrypt(_ONLY, sealed, bound)
+        except (InvalidTag, ValueError):
+            raise SealBroken("It is not of this store, or not for this place.") from None
+
+
+_ONLY = bytes(_NONCE_BYTES)  # a key that seals one message alone needs no other nonce
+
+
+def _message(place: str, id: bytes) -> bytes:
+    return len(id).to_bytes(1, "big") + id + place.encode()
 
 
 def new_key() -> bytes:

@@ -31,6 +31,8 @@ def build(gateway: Gateway) -> web.Application:
     app[app_keys.dispatcher] = gateway.dispatcher
     app[app_keys.sessions] = gateway.sessions
     app[app_keys.streams] = gateway.streams
+    app[app_keys.resumption] = gateway.resumption
+    app[app_keys.bus] = gateway.bus
     app[app_keys.listeners] = gateway.listeners
     app[app_keys.tools] = gateway.calls
     app[app_keys.origins] = Origins(settings.server)
@@ -42,6 +44,7 @@ def build(gateway: Gateway) -> web.Application:
     app[app_keys.keepalive] = Keepalive(settings.limits.quiet_seconds, gateway.listeners.check)
     app[app_keys.outliving] = set()
     app[legacy_sse.streams_key] = {}
+    gateway.bus.answers(legacy_sse.POSTED, legacy_sse.taker(app))
     app.on_response_prepare.append(_present)
     # The router tries paths in this order, and nearly every request is for the first.
     for path in ("/mcp/{token}", "/mcp", "/mcp/{token}/"):

@@ -8,11 +8,13 @@ from collections.abc import Callable
 from aiohttp import web
 
 from crossdock.access.gate import Address, Gate
+from crossdock.bus import Bus
 from crossdock.config import Settings
 from crossdock.errors import Denied, Refused
 from crossdock.model import Tools
 from crossdock.protocol.dispatch import Dispatcher
 from crossdock.protocol.replay import Streams
+from crossdock.protocol.resumption import Resumption
 from crossdock.protocol.sessions import Sessions
 from crossdock.protocol.subscriptions import Listeners
 from crossdock.web.keepalive import Keepalive
@@ -27,6 +29,8 @@ draining: web.AppKey[Callable[[], bool]] = web.AppKey("draining")
 dispatcher: web.AppKey[Dispatcher] = web.AppKey("dispatcher", Dispatcher)
 sessions: web.AppKey[Sessions] = web.AppKey("sessions", Sessions)
 streams: web.AppKey[Streams] = web.AppKey("streams", Streams)
+resumption: web.AppKey[Resumption] = web.AppKey("resumption", Resumption)
+bus: web.AppKey[Bus] = web.AppKey("bus")
 listeners: web.AppKey[Listeners] = web.AppKey("listeners", Listeners)
 tools: web.AppKey[Tools] = web.AppKey("tools")
 origins: web.AppKey[Origins] = web.AppKey("origins", Origins)

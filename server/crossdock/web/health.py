@@ -1,7 +1,7 @@
 """What watches the process: /healthz, /readyz and /metrics. None shows a secret.
 
-/healthz: the process is up. /readyz: it can serve, and if not, why. /metrics: counts and durations
-of calls for Prometheus, without a server, a token or data.
+/healthz: the process is up. /readyz: it can serve, and if not, or not all, why. /metrics: counts
+and durations of calls for Prometheus, without a server, a token or data.
 """
 
 from __future__ import annotations
@@ -15,10 +15,7 @@ from crossdock.web.replies import json_reply
 ready_key: web.AppKey[Callable[[], list[str]]] = web.AppKey("ready", Callable[[], list[str]])  # type: ignore[arg-type]
 metrics_key: web.AppKey[Callable[[], bytes]] = web.AppKey("metrics", Callable[[], bytes])  # type: ignore[arg-type]
 
-degraded_key: web.AppKey[Callable[[], list[str]]] = web.AppKey(
-    "degraded",
-    Callable[[], list[str]],  # type: ignore[arg-type]
-)
+degraded_key: web.AppKey[Callable[[], dict[str, str]]] = web.AppKey("degraded")
 
 
 async def healthz(request: web.Request) -> web.Response:
@@ -32,7 +29,8 @@ async def readyz(request: web.Request) -> web.Response:
     if reasons:
         return json_reply({"status": "not ready", "reasons": reasons}, 503)
     if degraded := request.app[degraded_key]():
-        return json_reply({"status": "degraded", "reasons": degraded})
+        what = {"degraded": [*degraded], "reasons": [*degraded.values()]}
+        return json_reply({"status": "degraded", **what})
     return json_reply({"status": "ready"})
 
 

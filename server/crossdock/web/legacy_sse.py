@@ -1,6 +1,7 @@
 """The transport of 2024-11-05: one event stream for all answers, and a path to post messages to.
 
-The stream is the session: it ends what runs when it ends, and nothing of it can be resumed.
+The stream is the session: it ends what runs when it ends, and nothing of it can be resumed. Its id
+names its process; a message that is posted to another one is passed on, and acknowledged there.
 Revisions up to 2025-11-25 are spoken over it, since clients negotiate them here, too.
 """
 
@@ -13,14 +14,15 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
 from aiohttp import web
 
+from crossdock.bus import Absent, Answer, elsewhere, new_id
 from crossdock.errors import ProtocolError, Refused
-from crossdock.model import Grant
+from crossdock.model import Grant, Struct
 from crossdock.protocol.dispatch import Dispatcher
 from crossdock.protocol.jsonrpc import (
     METHOD_NOT_FOUND,
-    Message,
     error_bytes,
     read_message,
     text_of,
@@ -29,16 +31,26 @@ from crossdock.protocol.messages import Request
 from crossdock.protocol.replay import Stream
 from crossdock.protocol.sessions import Session
 from crossdock.protocol.subscriptions import Listener
-from crossdock.protocol.versions import OLDEST, REVISIONS, VERSION_KEY, negotiate
+from crossdock.protocol.versions import OLDEST, REVISIONS, VERSION_KEY, Headers, negotiate
 from crossdock.web import app_keys
 from crossdock.web.accept import streams_only
 from crossdock.web.admission import admit
 from crossdock.web.body import body_of
 from crossdock.web.sse import GONE, EventStream
-from crossdock.web.streamable import headers_of
 
 streams_key: web.AppKey[dict[str, LegacyStream]] = web.AppKey("legacy_streams")
+POSTED = "message posted"
+_CLOSED = "This stream is closed or not of this server. Open a new one."
 _MOST_BYTES = 32 * 1024 * 1024  # of answers that a client does not read
+
+
+class Posted(Struct, frozen=True, kw_only=True):
+    """A message for a stream, with what the process that got it knows of who posted it."""
+
+    stream: str
+    grant: Grant
+    body: bytes
+    request_id: str
 
 
 class LegacyStream:
@@ -46,6 +58,7 @@ class LegacyStream:
 
     def __init__(self, session: Session, admit: Callable[[], Grant]) -> None:
         self.session = session
+        self.admit = admit
         self.messages = Stream(session.nonce)
         self.listener = Listener(admit, self.messages, session=session.nonce)
         self.running: set[asyncio.Task[None]] = set()
@@ -128,9 +141,9 @@ async def get(request: web.Request) -> web.StreamResponse:
     app = request.app
     opened, listeners = app[streams_key], app[app_keys.listeners]
     keepalive = app[app_keys.keepalive]
-    session = app[app_keys.sessions].begin(grant.server_id, OLDEST, None)
+    id = new_id(app[app_keys.bus])
+    session = app[app_keys.sessions].begin(grant.server_id, OLDEST, None, id)
     stream = LegacyStream(session, partial(admit, request))
-    id = stream.session.nonce
     listeners.add(stream.listener)
     opened[id] = stream
     keepalive.watch(stream)
@@ -146,7 +159,7 @@ async def get(request: web.Request) -> web.StreamResponse:
         keepalive.leave(stream)
         del opened[id]
         listeners.remove(stream.listener)
-        app[app_keys.dispatcher].leave(stream.session)
+        app[app_keys.dispatcher].leave(id)
         stream.close()
     return response
 
@@ -171,23 +184,50 @@ def _endpoint(request: web.Request, id: str) -> str:
 async def post(request: web.Request) -> web.StreamResponse:
     """Take a message in; its answer goes over the stream."""
     grant = admit(request)
-    stream = _stream(request, grant)
-    await _take(request, grant, stream, read_message(await body_of(request)))
-    return web.Response(status=202)
-
-
-def _stream(request: web.Request, grant: Grant) -> LegacyStream:
     id = request.query.get("session_id") or request.query.get("sessionId")
     if not id:
         raise Refused(400, "session_id is missing: post to the path that the stream named.")
-    stream = request.app[streams_key].get(id)
+    process = elsewhere(request.app[app_keys.bus], id)
+    if process is None:
+        _stream(request.app, id, grant)  # a body for nobody need not come
+    body = await body_of(request)
+    posted = Posted(stream=id, grant=grant, body=body, request_id=request[app_keys.request_id])
+    if process is None:
+        await _take(request.app, posted)
+    else:
+        await _pass_on(request.app, process, posted)
+    return web.Response(status=202)
+
+
+async def _pass_on(app: web.Application, process: str, posted: Posted) -> None:
+    """Have the stream's own process take a message. Raises Refused: 503 where it is unreachable."""
+    read_message(posted.body)  # what is no message need not travel
+    try:
+        await app[app_keys.bus].ask(process, POSTED, msgspec.msgpack.encode(posted))
+    except Absent:
+        raise Refused(404, _CLOSED) from None
+
+
+def taker(app: web.Application) -> Answer:
+    """Return what takes messages that other processes pass on."""
+
+    async def take(body: bytes) -> bytes:
+        await _take(app, msgspec.msgpack.decode(body, type=Posted))
+        return b""
+
+    return take
+
+
+def _stream(app: web.Application, id: str, grant: Grant) -> LegacyStream:
+    stream = app[streams_key].get(id)
     if stream is None or stream.session.server_id != grant.server_id:
-        raise Refused(404, "This stream is closed or not of this server. Open a new one.")
+        raise Refused(404, _CLOSED)
     return stream
 
 
-async def _take(request: web.Request, grant: Grant, stream: LegacyStream, message: Message) -> None:
-    dispatcher = request.app[app_keys.dispatcher]
+async def _take(app: web.Application, posted: Posted) -> None:
+    dispatcher, grant = app[app_keys.dispatcher], posted.grant
+    stream, message = _stream(app, posted.stream, grant), read_message(posted.body)
     claim = message.meta.get(VERSION_KEY)
     named = None if claim is None else REVISIONS.get(text_of(claim) or "")
     if message.is_request and claim is not None and (named is None or named.modern):
@@ -197,7 +237,7 @@ async def _take(request: web.Request, grant: Grant, stream: LegacyStream, messag
         return
     if message.method == "initialize":
         with contextlib.suppress(ProtocolError):  # the answer to the message says what is wrong
-            stream.session = request.app[app_keys.sessions].begin(
+            stream.session = app[app_keys.sessions].begin(
                 grant.server_id,
                 negotiate(message.params),
                 message.params.get("capabilities"),
@@ -206,17 +246,17 @@ async def _take(request: web.Request, grant: Grant, stream: LegacyStream, messag
     received = Request(
         grant=grant,
         message=message,
-        headers=headers_of(request),
+        headers=Headers(),  # the stream is the session, and says which revision it speaks
         channel=stream,
-        id=request[app_keys.request_id],
-        admit=partial(admit, request),
+        id=posted.request_id,
+        admit=stream.admit,
         session=stream.session,
         revision=stream.session.revision,
     )
     if not message.is_request:
         await dispatcher.answer(received)
         return
-    if len(stream.running) >= request.app[app_keys.settings].limits.calls_per_server:
+    if len(stream.running) >= app[app_keys.settings].limits.calls_per_server:
         raise Refused(429, "Too many calls are running on this stream. Wait for an answer.")
     # The answer goes another way than this request, and clients wait for its 202.
     stream.start(_answer(dispatcher, received, stream))

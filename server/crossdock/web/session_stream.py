@@ -11,7 +11,7 @@ from functools import partial
 from aiohttp import web
 
 from crossdock.errors import Refused
-from crossdock.protocol.replay import Stream
+from crossdock.protocol.replay import Stream, parted
 from crossdock.protocol.sessions import Session
 from crossdock.protocol.subscriptions import CHANGED, Listener
 from crossdock.protocol.versions import REVISIONS, SUPPORTED
@@ -35,6 +35,14 @@ async def get(request: web.Request) -> web.StreamResponse:
     if missed is not None and (found := streams.find(missed, session.nonce)):
         stream, number = found
         return await StreamSender(request, stream, numbered=True).run(number)
+    if missed is not None and (
+        remote := await request.app[app_keys.resumption].find(missed, session.nonce)
+    ):
+        try:
+            sender = StreamSender(request, remote, numbered=True)
+            return await sender.run(parted(missed)[1])
+        finally:
+            remote.leave()
     return await _standalone(request, session, behind=missed is not None)
 
 
@@ -60,8 +68,8 @@ async def delete(request: web.Request) -> web.StreamResponse:
     if "Mcp-Session-Id" not in request.headers:
         raise web.HTTPMethodNotAllowed("DELETE", ["POST"])
     session = _session(request)
-    request.app[app_keys.sessions].end(session)
-    request.app[app_keys.dispatcher].leave(session)
+    request.app[app_keys.dispatcher].leave(session.nonce)
+    await request.app[app_keys.sessions].end(session)
     return web.Response(status=204)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from crossdock.bus import LocalBus
 from crossdock.protocol.replay import Stream, StreamLimits, Streams
 
 LIMITS = StreamLimits(seconds=60.0, events=10, bytes_in_all=100)
@@ -15,7 +16,7 @@ def _kept(stream: Stream) -> int:
 
 @pytest.mark.requirement("security:replay:shares")
 async def test_who_holds_the_most_loses_its_own_oldest_and_nobody_elses() -> None:
-    streams = Streams(LIMITS)
+    streams = Streams(LIMITS, LocalBus("aprocess"))
     small = streams.begin("a", "tenant")
     streams.push(small, b"x" * 10)
     floods = [streams.begin(str(number), "greedy") for number in range(50)]
@@ -28,7 +29,7 @@ async def test_who_holds_the_most_loses_its_own_oldest_and_nobody_elses() -> Non
 
 @pytest.mark.requirement("security:replay:shares")
 async def test_what_is_larger_than_all_room_is_not_kept_and_takes_nobodys() -> None:
-    streams = Streams(LIMITS)
+    streams = Streams(LIMITS, LocalBus("aprocess"))
     small = streams.begin("a", "tenant")
     streams.push(small, b"x" * 10)
     huge = streams.begin("b", "greedy")

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from crossdock.bus import LocalBus
 from crossdock.errors import Busy, ProtocolError, Refused, StoreError
 from crossdock.protocol.request_state import States
 from crossdock.protocol.sessions import Session, Sessions
@@ -31,7 +32,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def sessions(clock: Clock) -> Sessions:
-    return Sessions(KEY, clock, 60)
+    return Sessions(KEY, clock, 60, LocalBus("aprocess"))
 
 
 @pytest.fixture
@@ -44,10 +45,10 @@ def test_an_id_gives_its_session_back(sessions: Sessions, session: Session) -> N
 
 
 @pytest.mark.parametrize("seconds", [0, 59, 60, 1000])
-def test_an_ended_session_stays_ended(
+async def test_an_ended_session_stays_ended(
     sessions: Sessions, session: Session, clock: Clock, seconds: int
 ) -> None:
-    sessions.end(session)
+    await sessions.end(session)
     clock.now += timedelta(seconds=seconds)
     with pytest.raises(Refused):
         sessions.open(sessions.id_of(session), "server")
@@ -64,10 +65,12 @@ def test_a_session_ends_by_itself_and_is_of_one_server(
         sessions.open(id, "server")
 
 
-def test_the_log_level_of_a_session_ends_with_it(sessions: Sessions, session: Session) -> None:
-    sessions.set_level(session, "error")
+async def test_the_log_level_of_a_session_ends_with_it(
+    sessions: Sessions, session: Session
+) -> None:
+    await sessions.set_level(session, "error")
     assert sessions.level(session) == "error"
-    sessions.end(session)
+    await sessions.end(session)
     assert sessions.level(session) == "info"
 
 
