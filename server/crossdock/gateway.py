@@ -94,14 +94,7 @@ class Gateway:
             self.tools, limits.streams_per_server, limits.streams_in_all, clock
         )
         self._open_protocol(clock)
-        self.sync = Sync(
-            store,
-            self.gate,
-            self.accounts,
-            adapters=plugins.adapters,
-            configured=settings.accounts,
-            told=self.listeners.changed,
-        )
+        self.sync = self._sync()
         self.control = Control(
             store,
             self.sync,
@@ -114,6 +107,16 @@ class Gateway:
         )
         self.housekeeping = self._housekeeping(clock)
         self.draining = False
+
+    def _sync(self) -> Sync:
+        return Sync(
+            self.store,
+            self.gate,
+            self.accounts,
+            adapters=self.plugins.adapters,
+            configured=self.settings.accounts,
+            told=self.listeners.changed,
+        )
 
     def _audit_log(self, clock: Callable[[], datetime]) -> AuditLog:
         limits = self.settings.limits

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
 
 import msgspec
 from aiohttp import ClientSession, ClientTimeout
@@ -47,6 +48,11 @@ class Server(Speaker):
         self.created = created
         self.id: str = created["id"]
         self.token: str = created["token"]
+
+    def at(self, running: Running) -> Server:
+        """Return the same server, spoken to at another gateway of the same store."""
+        path = urlsplit(self.url).path
+        return Server(self.created, running.http, running.url + path, self._canaries, self._headers)
 
 
 class Running:

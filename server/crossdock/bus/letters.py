@@ -43,7 +43,7 @@ class _Head(Struct, frozen=True, array_like=True, kw_only=True):
     number: int
 
 
-class Seal(Protocol):
+class Sealer(Protocol):
     """What seals bytes for a place and an id."""
 
     def close(self, place: str, id: bytes, plain: bytes) -> bytes:
@@ -57,7 +57,7 @@ class Letters:
     """Seals letters of this process, and opens those of others. `most` is the size of one."""
 
     def __init__(
-        self, seal: Seal, clock: Callable[[], float], most: int, *, format: int = FORMAT
+        self, seal: Sealer, clock: Callable[[], float], most: int, *, format: int = FORMAT
     ) -> None:
         self._seal = seal
         self._clock = clock

@@ -105,7 +105,12 @@ class RedisBus:
     def _start(self, work: Any) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._over)
+
+    def _over(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("bus.failed", exc_info=error)
 
     async def _stay(self) -> None:
         pause = _SOONEST
@@ -163,14 +168,14 @@ class RedisBus:
             await asyncio.sleep(_CENSUS)
             if not self.trouble:
                 with contextlib.suppress(Away):
-                    [(_, self.heard)] = await self._command("PUBSUB", "NUMSUB", self._all)
+                    _, self.heard = await self._command("PUBSUB", "NUMSUB", self._all)
 
     async def _command(self, *words: str | bytes | float) -> Any:
         """Raises Away."""
         try:
             return await self._execute(*words)
         except _BROKEN as error:
-            log.warning("bus.failed", command=words[0], reason=_words(error))
+            log.warning("bus.refused", command=words[0], reason=_words(error))
             raise Away from None
 
     async def _execute(self, *words: str | bytes | float) -> Any:

@@ -52,7 +52,10 @@ class Questions:
         if process is None:
             self._settle(session, answer)
             return
-        body = _Answered(session, answer.id or b"null", answer.result, answer.error)
+        result, error = (
+            None if raw is None else bytes(raw) for raw in (answer.result, answer.error)
+        )
+        body = _Answered(session, answer.id or b"null", result, error)
         try:
             await self._bus.ask(process, _ANSWERED, msgspec.msgpack.encode(body))
         except Absent:

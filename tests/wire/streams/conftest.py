@@ -2,46 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import web
 from harness import talker
-from harness.provider import Provider, reply
+from harness.gate import Gate
+from harness.provider import Provider
 from harness.running import Running, Server
 from harness.streaming import Talk
 
 SHORT = {"quiet_seconds": 0.1, "shutdown_seconds": 1.0, "ask_seconds": 5.0, "resume_events": 6}
-
-
-class Gate:
-    """Holds every request to the provider until it is opened."""
-
-    def __init__(self, provider: Provider) -> None:
-        self._open = asyncio.Event()
-        self.cancelled = 0
-        self.provider = provider
-        provider.plays(self._play)
-
-    async def _play(self, request: web.Request) -> web.StreamResponse:
-        try:
-            await self._open.wait()
-        except asyncio.CancelledError:
-            self.cancelled += 1
-            raise
-        return await reply({"held": True})(request)
-
-    @property
-    def reached(self) -> bool:
-        """Whether a request is or was held."""
-        return bool(self.provider.requests)
-
-    def open(self) -> None:
-        """Let everything through."""
-        self._open.set()
 
 
 @pytest.fixture
