@@ -130,8 +130,6 @@ class Gate:
         """
         if not token:
             raise Denied(401, "no_token", _MISSING, challenge="missing")
-        if not well_formed("mcp", token):
-            raise _unknown()
         hashed = hash_token(self._pepper, token)
         now = self._clock()
         found = self._grants.get(hashed)

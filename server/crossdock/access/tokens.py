@@ -1,8 +1,8 @@
 """Token text: minting, checking its form, hashing. Nothing else touches it.
 
 A token is a prefix that scanners know, 32 random bytes in base62 and a CRC32 of both in base62, so
-a mistyped or invented token is refused before any look-up. Tokens are never stored: a keyed hash
-is. They hold 256 random bits, so a slow hash would only cost time.
+scanners can tell one from a word that looks like it. Tokens are never stored: a keyed hash is. They
+hold 256 random bits, so a slow hash would only cost time.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def well_formed(kind: TokenKind, text: str) -> bool:
 
 
 def hash_token(pepper: bytes, token: str) -> bytes:
-    """Return the keyed hash under which a well-formed token is stored and found."""
-    return hmac.digest(pepper, token.encode(errors="surrogateescape"), "sha256")
+    """Return the keyed hash under which a token is stored and found."""
+    return hmac.digest(pepper, token.encode(errors="surrogatepass"), "sha256")
 
 
 def same(one: bytes, other: bytes) -> bool:

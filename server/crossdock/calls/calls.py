@@ -21,6 +21,7 @@ from crossdock.calls.confirmation import confirmed
 from crossdock.calls.connection import Connections, Measured
 from crossdock.calls.context import CallContext
 from crossdock.calls.cursors import Cursors
+from crossdock.calls.deadlines import Deadlines
 from crossdock.calls.slots import Slot, Slots
 from crossdock.config import LimitSettings
 from crossdock.errors import (
@@ -63,6 +64,7 @@ class Calls:
         # The lazy loggers would be made anew for every line.
         self._lines = {ours: logger(__name__, ours=ours).bind() for ours in (False, True)}
         self._slots = Slots(limits)
+        self._deadlines = Deadlines()
         self._steps: dict[asyncio.Task[Any] | None, Tool] = {}
         self._writes: set[asyncio.Task[Outcome]] = set()
 
@@ -125,7 +127,7 @@ class Calls:
         path, _, query = verify.get.partition("?")
         request = UpstreamRequest(verb="GET", path=path, query=tuple(parse_qsl(query)))
         try:
-            async with asyncio.timeout(self._limits.read_seconds):
+            with self._deadlines.within(self._limits.read_seconds):
                 await self._connections.of(account, adapter).send(request, Measured())
         except TimeoutError:
             raise UpstreamFailure(
@@ -223,7 +225,7 @@ class Calls:
         tool = bound.binding.tool
         limit = self._limits.read_seconds if tool.effect == "read" else self._limits.write_seconds
         try:
-            async with asyncio.timeout(limit) as deadline:
+            with self._deadlines.within(limit) as deadline:
                 context.deadline, context.reads = deadline, tool.effect == "read"
                 outcome = await bound.binding.mapper(call, context)
         except TimeoutError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
@@ -19,6 +18,7 @@ from crossdock.authoring import (
     UpstreamRequest,
 )
 from crossdock.calls.connection import Connection, Measured
+from crossdock.calls.deadlines import Deadline
 from crossdock.errors import BadToolOutput, InvalidArguments
 from crossdock.model import Lent, Peer
 from crossdock.redaction import redactor
@@ -46,7 +46,7 @@ class CallContext:
         self._client = client
         self._tells = False
         self.measured = measured
-        self.deadline: asyncio.Timeout | None = None
+        self.deadline: Deadline | None = None
         self.reads = False
 
     @property
@@ -121,17 +121,8 @@ class CallContext:
         """Ask several things at once; return the client's results by key."""
         if self.measured.wrote:  # the mapper runs again with the answers, and would write again
             raise BadToolOutput("The adapter's mapper asks after it wrote; it must ask before.")
-        deadline = self.deadline
-        ends = None if deadline is None else deadline.when()
-        if deadline is None or ends is None:
+        with nullcontext() if self.deadline is None else self.deadline.paused():
             return await self._asked(questions)
-        loop = asyncio.get_running_loop()
-        left = ends - loop.time()
-        deadline.reschedule(None)
-        try:
-            return await self._asked(questions)
-        finally:
-            deadline.reschedule(loop.time() + left)
 
     async def _asked(self, questions: tuple[Question, ...]) -> Mapping[str, Any]:
         return await self._client.ask(questions, lent=self._lent, unasked=self.reads)
