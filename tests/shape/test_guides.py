@@ -37,6 +37,7 @@ from harness.guide import (
 
 from crossdock import errors
 from crossdock.adapter import docs, manifest
+from crossdock.adapter.assembly import Files, Given, declare
 from crossdock.cli import app, main
 from crossdock.config import load_settings
 
@@ -146,7 +147,9 @@ def is_command(name: str, verb: str | None) -> bool:
 
 @of("adapter.toml")
 def test_a_part_of_an_adapter_toml_is_one(block: Block) -> None:
-    assert manifest.read_manifest(HEAD + block.text, "guide").methods
+    files = Files(folder=Path("guide"), toml=(HEAD + block.text).encode(), pages=(), docs=True)
+    declared = declare(files, Given())
+    assert (declared.findings, bool(declared.methods)) == ((), True)
 
 
 @of("config.toml")
@@ -208,8 +211,8 @@ INNER: dict[str, type[msgspec.Struct]] = {
     "hosts": manifest.Host,
     "credentials": manifest.Credential,
     "settings": manifest.Setting,
-    "resources": manifest._Resource,
-    "methods": manifest._Method,
+    "resources": manifest.ResourceTable,
+    "methods": manifest.MethodTable,
 }
 
 
@@ -240,13 +243,13 @@ def inner_of(field: msgspec.structs.FieldInfo) -> tuple[type[Any] | None, bool]:
 
 def test_the_guide_has_every_key_of_adapter_toml(guide: str) -> None:
     told = [words(row[0])[0] for row in table(guide, "key")]
-    assert sorted(told) == sorted(name for name, _ in keys_of(manifest._Manifest))
+    assert sorted(told) == sorted(name for name, _ in keys_of(manifest.ManifestTable))
 
 
 def test_the_guide_shows_the_true_defaults_of_adapter_toml(guide: str) -> None:
     told = {words(row[0])[0]: row[1] for row in table(guide, "key")}
     wrong = {}
-    for name, field in keys_of(manifest._Manifest):
+    for name, field in keys_of(manifest.ManifestTable):
         if field.required:
             shown = "required"
         else:
@@ -281,8 +284,8 @@ def test_the_guide_has_every_choice_of_adapter_toml(guide: str) -> None:
 
 def test_the_guide_has_every_key_of_an_argument(guide: str) -> None:
     (rows,) = [rows for rows in tables(guide, "key") if rows[0][0] == "`name`"]
-    assert {words(row[0])[0] for row in rows} == set(docs._OURS)
-    assert {place for place in docs._PLACES if f"`[{place}.x]`" not in guide} == set()
+    assert {words(row[0])[0] for row in rows} == set(docs.OURS)
+    assert {place for place in docs.PLACES if f"`[{place}.x]`" not in guide} == set()
 
 
 def tables(text: str, first: str) -> list[list[list[str]]]:

@@ -8,7 +8,7 @@ from itertools import combinations
 import pytest
 
 import crossdock_malomo
-from crossdock.adapter.load import Binding
+from crossdock.adapter.binding import Binding
 from crossdock.adapter.schema import compile_schema
 
 SURFACE = {

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from crossdock.adapter.load import Binding
+from crossdock.adapter.binding import Binding
 from crossdock.adapter.samples import resolved, types_of
 from crossdock.authoring import Argument, Call, Page
 from crossdock.errors import InvalidArguments

@@ -2,20 +2,123 @@
 
 from __future__ import annotations
 
-import difflib
 import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
 
-from crossdock.adapter.manifest import Lines, parse_toml
-from crossdock.adapter.schema import KEYWORDS, is_keyword
+from crossdock.adapter.declaration import Broken, toml_of
+from crossdock.adapter.findings import Place
+from crossdock.adapter.schema import is_keyword
+from crossdock.adapter.toml_lines import KeyLines
 from crossdock.authoring import Argument, Where
-from crossdock.errors import AdapterError
 
-_PLACES: tuple[Where, ...] = ("path", "query", "body", "mapper")
-_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-_OURS = ("name", "required", "style", "free", "match", "aliases", "hint", "file")
+PLACES: tuple[Where, ...] = ("path", "query", "body", "mapper")
+OURS = ("name", "required", "style", "free", "match", "aliases", "hint", "file")
+_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})[ \t]*([^\s`]*)[^`]*")
+_CLOSING = re.compile(r" {0,3}(`{3,}|~{3,})[ \t]*")
+_BELOW = re.compile(r" {0,3}#{3,6}(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*")
+
+
+class Fence(msgspec.Struct, kw_only=True):
+    """A fenced block: `line` is its opening's, `below` the `###` heading that it stands under."""
+
+    language: str
+    line: int
+    below: str | None
+    lines: list[str]
+    closed: bool = False
+
+    @property
+    def text(self) -> str:
+        """What stands in it."""
+        return "\n".join(self.lines)
+
+
+class PageSection:
+    """A `##` of a page with everything up to the next one; the first, without heading, is the
+    introduction. A block counts if it is the first one called `toml`, before any `###`. `below`
+    are the words under each `###`, line by line, outside of fences."""
+
+    def __init__(self, heading: str, line: int) -> None:
+        self.heading = heading
+        self.heading_line = line
+        self.fences: list[Fence] = []
+        self._prose: list[str] = []
+        self.below: list[tuple[str, list[tuple[int, str]]]] = []
+        self._below: str | None = None
+        self.block: Fence | None = None
+        self.table: dict[str, Any] | Broken = {}
+
+    def read(self, number: int, line: str) -> None:
+        """Take one line that is in no fence."""
+        if found := _BELOW.fullmatch(line):
+            self._below = found[1] or ""
+            self.below.append((self._below, []))
+        elif self.block is None and self._below is None:
+            self._prose.append(line)
+        elif self.below:
+            self.below[-1][1].append((number, line))
+
+    def open(self, number: int, language: str) -> Fence:
+        """Begin a block."""
+        fence = Fence(language=language, line=number, below=self._below, lines=[])
+        self.fences.append(fence)
+        if language == "toml" and self.block is None and self._below is None:
+            self.block = fence
+        return fence
+
+    def close(self) -> None:
+        """Parse the block, once the section is whole."""
+        if self.block is not None:
+            self.table = toml_of(self.block.text, self.block.line + 1)
+
+    @property
+    def prose(self) -> str:
+        """What goes to the model."""
+        return "\n".join(self._prose).strip()
+
+    def lines(self) -> KeyLines | None:
+        """Return where the keys of its block stand; None if nothing can be told of them."""
+        if self.block is None or isinstance(self.table, Broken):
+            return None
+        return KeyLines(self.block.text, self.block.line + 1)
+
+
+class PageText:
+    """One page, taken apart. `unclosed` is the fence that runs on to its end."""
+
+    def __init__(self, file: str, text: str) -> None:
+        self.file = file
+        self.sections = [PageSection("", 1)]
+        self.unclosed: Fence | None = None
+        self.outside: list[tuple[int, str]] = []
+        self._read(text.removeprefix("\ufeff"))
+        self.intro, *self.tools = self.sections
+
+    def _read(self, text: str) -> None:
+        fence: Fence | None = None
+        mark = ""
+        for number, line in enumerate(text.split("\n"), 1):
+            line = line.rstrip("\r")
+            if fence is not None:
+                closing = _CLOSING.fullmatch(line)
+                if closing and closing[1].startswith(mark):
+                    fence.closed, fence = True, None
+                else:
+                    fence.lines.append(line)
+            elif opening := _FENCE.fullmatch(line):
+                mark = opening[1]
+                fence = self.sections[-1].open(number, opening[2])
+            elif line.startswith("## "):
+                self.sections.append(PageSection(line[3:].strip(), number))
+            else:
+                self.outside.append((number, line))
+                self.sections[-1].read(number, line)
+        self.unclosed = fence
+        for section in self.sections:
+            section.close()
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,153 +133,57 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     schema: dict[str, Any] | None = None
 
 
-class _Section:
-    def __init__(self, heading: str, line: int) -> None:
-        self.heading = heading
-        self.line = line
-        self.prose: list[str] = []
-        self.block: list[str] | None = None
-        self.block_line = 0
+def arguments_of(table: Mapping[str, Any]) -> Iterator[tuple[Place, dict[str, Any]]]:
+    """Yield every argument that is written as a table, with its place: path first, mapper last."""
+    for where in PLACES:
+        given = table.get(where)
+        for key, value in given.items() if isinstance(given, dict) else ():
+            if isinstance(value, dict):
+                yield (where, key), value
 
 
-def read_page(text: str, source: str) -> list[Entry]:
-    """Decode one page into its entries, in the order of the file. Raises AdapterError."""
-    intro, *sections = _sections(text, source)
-    defs: dict[str, Any] = {}
-    if intro.block is not None:
-        table = parse_toml("\n".join(intro.block), source, intro.block_line)
-        if unknown := set(table) - {"defs"}:
-            raise AdapterError(
-                f"{source}:{intro.block_line}: `{min(unknown)}` before the first heading; "
-                "only [defs.…] may stand there"
-            )
-        defs = table.get("defs", {})
-    return [_entry(section, defs, source) for section in sections]
+def schema_of(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the JSON Schema of an argument, without the keys that are ours.
+
+    A schema of type object has its own `required` list; ours is the boolean.
+    """
+    schema = {name: part for name, part in value.items() if name not in OURS and is_keyword(name)}
+    if isinstance(value.get("required"), list):
+        schema["required"] = value["required"]
+    return schema
 
 
-def _sections(text: str, source: str) -> list[_Section]:
-    sections = [_Section("", 1)]
-    fence = ""
-    fence_line = 0
-    for number, line in enumerate(text.splitlines(), 1):
-        current = sections[-1]
-        if fence:
-            if line.strip() == fence:
-                fence = ""
-            elif current.block_line == fence_line + 1 and current.block is not None:
-                current.block.append(line)
-            continue
-        opening = re.fullmatch(r"(`{3,}|~{3,})\s*(\w*).*", line.strip())
-        if opening:
-            fence, fence_line = opening.group(1), number
-            if opening.group(2) == "toml" and current.block is None:
-                current.block, current.block_line = [], number + 1
-        elif line.startswith("## "):
-            sections.append(_Section(line[3:].strip(), number))
-        elif current.block is None and not line.startswith("### "):
-            current.prose.append(line)
-        elif current.block is None:
-            current.block, current.block_line = [], number + 1
-    if fence:
-        raise AdapterError(f"{source}:{fence_line}: this block is never closed")
-    return sections
-
-
-def _entry(section: _Section, defs: dict[str, Any], source: str) -> Entry:
-    at = f"{source}:{section.line}"
-    description = "\n".join(section.prose).strip()
-    if not description:
-        raise AdapterError(f"{at}: `{section.heading}` has no prose; say what the tool does")
-    arguments: list[Argument] = []
-    aliases: dict[str, str] = {}
-    schema: dict[str, Any] | None = None
-    if section.block:
-        block = "\n".join(section.block)
-        table = parse_toml(block, source, section.block_line)
-        lines = Lines(block, source, section.block_line)
-        schema = table.pop("schema", None)
-        if schema is not None:
-            _check_whole(schema, table, lines)
-        if unknown := [place for place in table if place not in _PLACES]:
-            raise AdapterError(
-                f"{lines.at(unknown[0])}: `{unknown[0]}` is no place for an argument; "
-                "use path, query, body or mapper"
-            )
-        for place in _PLACES:
-            for key, value in table.get(place, {}).items():
-                argument, others = _argument(place, key, value, lines)
-                _refuse_twice(argument, arguments, lines)
-                arguments.append(argument)
-                aliases.update(dict.fromkeys(others, key))
-    for alias in aliases:
-        if any(argument.key == alias for argument in arguments):
-            raise AdapterError(f"{at}: alias `{alias}` is an argument of its own")
+def entry_of(section: PageSection, defs: dict[str, Any], source: str) -> Entry:
+    """Make an entry of a section in which no rule found an error."""
+    table = section.table if isinstance(section.table, dict) else {}
+    arguments, aliases = [], {}
+    for place, value in arguments_of(table):
+        arguments.append(_argument(place, value))
+        aliases.update(dict.fromkeys(value.get("aliases", ()), place[1]))
     return Entry(
         tool=section.heading,
-        description=description,
+        description=section.prose,
         arguments=tuple(arguments),
         aliases=aliases,
         defs=defs,
-        source=at,
-        schema=schema,
+        source=source,
+        schema=table.get("schema"),
     )
 
 
-def _check_whole(schema: Any, table: dict[str, Any], lines: Lines) -> None:
-    """`[schema]` gives the model a JSON Schema exactly as it stands, in place of the places."""
-    at = lines.at("schema")
-    if not isinstance(schema, dict) or schema.get("type") != "object":
-        raise AdapterError(f'{at}: a whole schema has type = "object"')
-    if table:
-        raise AdapterError(
-            f"{at}: beside [schema] there is no [{next(iter(table))}]; what fits a {{placeholder}} "
-            "goes to the path, the rest to the query of a GET or DELETE and to other bodies"
-        )
-
-
-def _refuse_twice(argument: Argument, arguments: list[Argument], lines: Lines) -> None:
-    for other in arguments:
-        if other.key == argument.key:
-            raise AdapterError(
-                f"{lines.at(argument.where, argument.key)}: `{argument.key}` is both in "
-                f"{other.where} and in {argument.where}; give one of them a different key and "
-                f'`name = "{argument.key}"`'
-            )
-
-
-def _argument(place: Where, key: str, value: Any, lines: Lines) -> tuple[Argument, list[str]]:
-    at = lines.at(place, key)
-    if not _KEY.fullmatch(key):
-        raise AdapterError(f"{at}: `{key}` is not an identifier; use it with `name = …`")
-    if not isinstance(value, dict):
-        raise AdapterError(f"{at}: write a table, as [{place}.{key}]")
-    ours = {name: value[name] for name in _OURS if name in value}
-    # A schema of type object has its own `required` list; ours is the boolean.
-    schema = {name: part for name, part in value.items() if name not in _OURS}
-    if isinstance(ours.get("required"), list):
-        schema["required"] = ours.pop("required")
-    if unknown := [name for name in schema if not is_keyword(name)]:
-        near = difflib.get_close_matches(unknown[0], [*_OURS, *KEYWORDS], 1)
-        hint = f"; did you mean `{near[0]}`?" if near else ""
-        raise AdapterError(
-            f"{lines.at(place, key, unknown[0])}: `{unknown[0]}` is no key of an argument{hint}"
-        )
-    if not schema.get("description"):
-        raise AdapterError(f"{at}: `{key}` has no description")
-    if ours.get("style", "") not in ("", "comma"):
-        raise AdapterError(f'{at}: style {ours["style"]!r} is unknown; the only one is "comma"')
-    if not isinstance(ours.get("required", False), bool):
-        raise AdapterError(f"{at}: required is true, false or a list of property names")
-    match = ours.get("match", [])
+def _argument(place: Place, value: Mapping[str, Any]) -> Argument:
+    where, key = place
+    required = value.get("required")
+    match = value.get("match", [])
     return Argument(
         key=key,
-        where=place,
-        name=ours.get("name", key),
-        schema=schema,
-        required=ours.get("required", place == "path"),
-        style=ours.get("style", ""),
-        free=ours.get("free", False),
+        where=where,  # type: ignore[arg-type]
+        name=value.get("name", key),
+        schema=schema_of(value),
+        required=required if isinstance(required, bool) else where == "path",
+        style=value.get("style", ""),
+        free=value.get("free", False),
         match=tuple([match] if isinstance(match, str) else match),
-        hint=ours.get("hint", ""),
-        file=ours.get("file", ""),
-    ), ours.get("aliases", [])
+        hint=value.get("hint", ""),
+        file=value.get("file", ""),
+    )

@@ -69,27 +69,28 @@ def _branches(part: dict[str, Any], kinds: list[str]) -> dict[str, Any]:
     return {**rest, "anyOf": branches}
 
 
-def unfit(schema: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what some host will not take of a schema as it is shown, in words."""
+def unfit(schema: Mapping[str, Any]) -> Iterator[tuple[list[str], str]]:
+    """Yield what some host will not take of a schema as it is shown: its path, and why."""
     for key in ("anyOf", "oneOf", "allOf", "not"):
         if key in schema:
-            yield f"its arguments as a whole have `{key}`, which hosts refuse"
-    for place, part in _parts("", schema):
+            yield [key], f"the arguments as a whole have `{key}`, which hosts refuse"
+    for path, part in _parts([], schema):
         if part.get("type") == "array" and not part.get("items"):
-            yield f"`{place}` is an array without `items`"
+            yield [*path, "type"], "it is an array without `items`"
         if len(part.get("description", "")) > LONGEST_TEXT:
-            yield f"`{place}`: its description has more than {LONGEST_TEXT:,} characters"
+            words = f"its description has more than {LONGEST_TEXT:,} characters"
+            yield [*path, "description"], words
 
 
-def _parts(place: str, schema: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _parts(path: list[str], schema: Any) -> Iterator[tuple[list[str], Mapping[str, Any]]]:
     if not isinstance(schema, Mapping):
         return
-    yield place, schema
+    yield path, schema
     for key in _MAPS:
         for name, part in schema.get(key, {}).items():
-            yield from _parts(f"{place}.{name}" if place else name, part)
+            yield from _parts([*path, key, name], part)
     for key in _ONE:
-        yield from _parts(f"{place}[]" if key == "items" else place, schema.get(key))
+        yield from _parts([*path, key], schema.get(key))
     for key in _LISTS:
-        for part in schema.get(key, ()):
-            yield from _parts(place, part)
+        for index, part in enumerate(schema.get(key, ())):
+            yield from _parts([*path, key, str(index)], part)

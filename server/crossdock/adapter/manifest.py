@@ -1,24 +1,22 @@
-"""adapter.toml → Structs; errors carry file:line. (long: every key of the file stands here)"""
+"""adapter.toml → Structs, of what no rule refused. (long: every key of the file stands here)"""
 
 from __future__ import annotations
 
 import re
-import string
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import msgspec
 
-from crossdock.adapter.naming import default_effect, is_identifier, singular_of, tool_name
+from crossdock.adapter.findings import Place
+from crossdock.adapter.naming import default_effect, singular_of, tool_name
 from crossdock.authoring import Effect, Endpoint, Paging, Receive, Send
-from crossdock.errors import AdapterError, Misfit
 
-_VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-_HTTP = re.compile(r"(GET|POST|PUT|PATCH|DELETE) (?:([a-z][a-z0-9_]*):)?(/\S*)")
+VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+HTTP = re.compile(r"(GET|POST|PUT|PATCH|DELETE) (?:([a-z][a-z0-9_]*):)?(/\S*)")
 PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 # style: what has to be in `ask` or `tell`, and what may be
-_ASKS = {
+ASKS = {
     "link": ({"cursor"}, set[str]()),
     "offset": ({"offset"}, {"limit"}),
     "page": ({"page"}, {"size"}),
@@ -27,7 +25,7 @@ _ASKS = {
     "keyset": ({"after"}, {"limit"}),
     "none": (set[str](), set[str]()),
 }
-_TELLS = {
+TELLS = {
     "link": (set[str](), set[str]()),
     "offset": (set[str](), {"total", "more"}),
     "page": (set[str](), {"pages", "total", "more"}),
@@ -36,7 +34,15 @@ _TELLS = {
     "keyset": ({"key"}, {"more"}),
     "none": (set[str](), set[str]()),
 }
-_KINDS = frozenset(
+SCHEMES = (
+    "none",
+    "api_key",
+    "bearer",
+    "basic",
+    "oauth2_client_credentials",
+    "oauth2_refresh",
+)
+KINDS = frozenset(
     [
         "conflict",
         "forbidden",
@@ -149,7 +155,9 @@ class Verify(_Strict, frozen=True, kw_only=True):
     get: str
 
 
-class _Method(_Strict, frozen=True, kw_only=True):
+class MethodTable(_Strict, frozen=True, kw_only=True):
+    """A method of a resource, where it is more than its endpoint."""
+
     http: str
     effect: Effect | None = None
     one: bool = False
@@ -164,8 +172,10 @@ class _Method(_Strict, frozen=True, kw_only=True):
     receive: Receive = Receive()
 
 
-class _Resource(_Strict, frozen=True, kw_only=True):
-    methods: dict[str, Any]
+class ResourceTable(_Strict, frozen=True, kw_only=True):
+    """`[resources.<name>]`."""
+
+    methods: dict[str, str | MethodTable]
     tags: list[str] = []
     docs: str = ""
     singular: str = ""
@@ -174,21 +184,23 @@ class _Resource(_Strict, frozen=True, kw_only=True):
     paging: Paging | None = None
 
 
-class _Manifest(_Strict, frozen=True, kw_only=True):
+class ManifestTable(_Strict, frozen=True, kw_only=True):
+    """The whole file, as it is written."""
+
     format: int
     name: str
     title: str
     base_url: str
     crossdock: str = ""
     headers: dict[str, str] = {}
-    hosts: dict[str, Any] = {}
-    credentials: dict[str, Any] = {}
-    settings: dict[str, Any] = {}
+    hosts: dict[str, Host] = {}
+    credentials: dict[str, Credential] = {}
+    settings: dict[str, Setting] = {}
     auth: AuthSpec = AuthSpec()
     paging: Paging = Paging()
     failures: FailuresSpec = FailuresSpec()
     verify: Verify | None = None
-    resources: dict[str, Any]
+    resources: dict[str, ResourceTable]
 
 
 class Method(msgspec.Struct, frozen=True, kw_only=True):
@@ -229,48 +241,41 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     crossdock: str = ""
 
 
-def read_manifest(text: str, source: str) -> Manifest:
-    """Decode adapter.toml. `source` is the file's name for errors. Raises AdapterError."""
-    lines = Lines(text, source)
-    raw = parse_toml(text, source)
-    _hoist_first(raw)
-    head = lines.convert({**raw, "resources": {}}, _Manifest, "") if raw.get("resources") else None
-    if head is None:
-        raise AdapterError(f"{source}:1: no [resources.…] table; declare at least one endpoint")
-    if head.format != 1:
-        raise AdapterError(f"{lines.at('format')}: format {head.format} is unknown; this is 1")
-    if not is_identifier(head.name):
-        raise AdapterError(f"{lines.at('name')}: name {head.name!r} must match [a-z][a-z0-9_]*")
-    credentials = _each(head.credentials, Credential, "credentials", lines)
-    settings: dict[str, Setting] = _each(head.settings, Setting, "settings", lines)
-    for key, setting in settings.items():
-        if key == "base_url":
-            raise AdapterError(
-                f"{lines.at('settings', key)}: settings.base_url exists by itself; "
-                "its default is the top-level base_url"
-            )
-        if setting.default is not None and not _fits(setting):
-            raise AdapterError(f"{lines.at('settings', key)}: default is not a {setting.type}")
-    hosts: dict[str, Host] = _each(head.hosts, Host, "hosts", lines)
-    _check_hosts(hosts, settings, lines)
-    _check_auth(head.auth, credentials, lines)
-    _check_statuses(head.failures, lines)
-    methods = read_resources(raw["resources"], head.name, head.paging, lines)
-    for method in methods:
-        if method.endpoint.host not in ("", *hosts):
-            raise AdapterError(
-                f"{method.source}: the host {method.endpoint.host!r} is not declared; "
-                f"write [hosts.{method.endpoint.host}] with its url"
-            )
+def hoist_first(table: Any) -> None:
+    """`first` may stand beside what is asked, too: it is the number that `ask.page` begins with.
+    Move it to its place, in every table of `[paging]`.
+    """
+    if not isinstance(table, dict):
+        return
+    paging = table.get("paging")
+    ask = paging.get("ask") if isinstance(paging, dict) else None
+    if isinstance(paging, dict) and isinstance(ask, dict) and type(ask.get("first")) is int:
+        paging.setdefault("first", ask.pop("first"))
+    for name in ("resources", "methods"):
+        inner = table.get(name)
+        for one in inner.values() if isinstance(inner, dict) else ():
+            hoist_first(one)
+
+
+def fits_setting(setting: Mapping[str, Any]) -> bool:
+    """Tell whether a setting's default is of its type."""
+    kinds: dict[str, type] = {"string": str, "boolean": bool, "integer": int, "array": list}
+    default = setting.get("default")
+    return default is None or type(default) is kinds[setting.get("type", "string")]
+
+
+def manifest_of(table: Mapping[str, Any], source: str, methods: Iterable[Method]) -> Manifest:
+    """Decode the head of adapter.toml, in which no rule found an error."""
+    head = msgspec.convert({**table, "resources": {}}, ManifestTable)
     return Manifest(
         source=source,
         name=head.name,
         title=head.title,
         base_url=head.base_url.rstrip("/"),
         headers=head.headers,
-        hosts=hosts,
-        credentials=credentials,
-        settings=settings,
+        hosts=head.hosts,
+        credentials=head.credentials,
+        settings=head.settings,
         auth=head.auth,
         paging=head.paging,
         failures=head.failures,
@@ -280,152 +285,41 @@ def read_manifest(text: str, source: str) -> Manifest:
     )
 
 
-def _each(tables: Mapping[str, Any], kind: type, section: str, lines: Lines) -> dict[str, Any]:
-    return {
-        key: lines.convert(table, kind, f"{section}.{key}", section, key)
-        for key, table in tables.items()
-    }
-
-
-def _check_hosts(hosts: Mapping[str, Host], settings: Mapping[str, Setting], lines: Lines) -> None:
-    for name, host in hosts.items():
-        at = lines.at("hosts", name)
-        if not is_identifier(name) or name == "base":
-            raise AdapterError(f"{at}: host {name!r} is not [a-z][a-z0-9_]*, or is `base`")
-        if not re.fullmatch(r"https?://[^/?#\s@]+(/[^?#\s]*)?", host.url):
-            raise AdapterError(
-                f"{at}: hosts.{name}.url must be an https URL without query, "
-                'as "https://files.example.com"'
-            )
-        if f"{name}_url" in settings:
-            raise AdapterError(
-                f"{lines.at('settings', f'{name}_url')}: settings.{name}_url exists by itself; "
-                f"its default is hosts.{name}.url"
-            )
-
-
-def _templates(auth: AuthSpec) -> list[str]:
-    """Return which keys of `[auth]` are templates that the scheme fills from credentials."""
-    by_scheme = {"bearer": ["token"], "basic": ["username", "password"]}
-    return ["format", *by_scheme.get(auth.scheme, [])]
-
-
-def _check_auth(auth: AuthSpec, credentials: Mapping[str, Credential], lines: Lines) -> None:
-    """Refuse a credential that no account can have: it would only fail with the first call."""
-    named: list[tuple[str, str]] = []
-    for key in _templates(auth):
-        try:
-            parts = [*string.Formatter().parse(getattr(auth, key))]
-        except ValueError as error:
-            raise AdapterError(f"{lines.at('auth', key)}: auth.{key}: {error}") from None
-        named += [(key, name) for _, name, _, _ in parts if name is not None]
-    named += [("send", name) for name in auth.send]
-    named += [("account_headers", one.credential) for one in auth.account_headers.values()]
-    for key, name in named:
-        if name not in credentials:
-            given = key if getattr(auth, key) != getattr(AuthSpec(), key) else "scheme"
-            raise AdapterError(
-                f"{lines.at('auth', given)}: auth.{key} needs [credentials.{name}], which is absent"
-            )
-
-
-def _check_statuses(failures: FailuresSpec, lines: Lines) -> None:
-    for status, kind in failures.status.items():
-        at = lines.at("failures", "status")
-        if not re.fullmatch("[1-5][0-9][0-9]", status):
-            raise AdapterError(f"{at}: failures.status: {status!r} is no HTTP status")
-        if kind not in _KINDS:
-            raise AdapterError(
-                f"{at}: failures.status: {kind!r} is no kind; use {', '.join(sorted(_KINDS))}"
-            )
-
-
-def _fits(setting: Setting) -> bool:
-    kinds: dict[str, type] = {"string": str, "boolean": bool, "integer": int, "array": list}
-    return type(setting.default) is kinds[setting.type]
-
-
-def read_resources(
-    raw: Mapping[str, Any], adapter: str, paging: Paging, lines: Lines
-) -> list[Method]:
-    """Decode a `[resources]` table into methods, in the order of the file."""
-    methods: list[Method] = []
-    for resource_name, table in raw.items():
-        where = ("resources", resource_name)
-        if not is_identifier(resource_name):
-            raise AdapterError(f"{lines.at(*where)}: {resource_name!r} is not [a-z][a-z0-9_]*")
-        _hoist_first(table)
-        resource = lines.convert(table, _Resource, ".".join(where), *where)
-        for method_name, value in resource.methods.items():
-            method = _method(resource_name, resource, method_name, value, adapter, paging, lines)
-            for other in methods:
-                if other.tool == method.tool:
-                    raise AdapterError(
-                        f"{method.source}: the tool {method.tool} is declared twice, first at "
-                        f"{other.source}"
-                    )
-            methods.append(method)
-    return methods
-
-
-def _hoist_first(table: Any) -> None:
-    """`first` may stand beside what is asked, too: it is the number that `ask.page` begins with."""
-    paging = table.get("paging") if isinstance(table, dict) else None
-    if not isinstance(paging, dict) or not isinstance(ask := paging.get("ask"), dict):
-        return
-    if type(ask.get("first")) is int:
-        paging.setdefault("first", ask.pop("first"))
-
-
-def _method(
-    resource_name: str,
-    resource: _Resource,
-    name: str,
-    value: Any,
-    adapter: str,
-    paging: Paging,
-    lines: Lines,
+def method_of(
+    place: Place, resource: Mapping[str, Any], adapter: str, paging: Paging, source: str
 ) -> Method:
-    place = ("resources", resource_name, "methods", name)
-    source = lines.at(*place)
-    if not is_identifier(name):
-        raise AdapterError(f"{source}: method {name!r} is not [a-z][a-z0-9_]*")
-    if isinstance(value, str):
-        value = {"http": value}
-    _hoist_first(value)
-    spec = lines.convert(value, _Method, ".".join(place), *place)
-    if spec.tool and not is_identifier(spec.tool):
-        raise AdapterError(f"{source}: tool {spec.tool!r} is not [a-z][a-z0-9_]*")
-    singular = resource.singular or singular_of(resource_name)
-    endpoint = _endpoint(spec, source)
-    paging = spec.paging or resource.paging or paging
+    """Decode a method in which no rule found an error. `resource` is the table around it."""
+    _, noun, _, name = place
+    written = resource["methods"][name]
+    spec = msgspec.convert({"http": written} if isinstance(written, str) else written, MethodTable)
+    around = msgspec.convert({**resource, "methods": {}}, ResourceTable)
+    singular = around.singular or singular_of(noun)
+    endpoint = _endpoint(spec)
     lists = name == "list" if spec.paged is None else spec.paged
-    if lists:
-        _check_paging(paging, source)
     effect = spec.effect or default_effect(name)
     return Method(
-        resource=resource_name,
+        resource=noun,
         method=name,
         singular=singular,
-        tool=spec.tool or tool_name(adapter, resource_name, name, singular),
+        tool=spec.tool or tool_name(adapter, noun, name, singular),
         endpoint=endpoint,
         effect=effect,
-        tags=tuple(resource.tags if spec.tags is None else spec.tags),
-        paging=paging,
+        tags=tuple(around.tags if spec.tags is None else spec.tags),
+        paging=spec.paging or around.paging or paging,
         idempotent=(
             endpoint.verb in ("GET", "PUT", "DELETE")
             if spec.idempotent is None
             else spec.idempotent
         ),
         source=source,
-        confirm=_confirm(spec.confirm, effect, source),
-        object=resource.object,
+        confirm=_confirm(spec.confirm, effect),
+        object=around.object,
         lists=lists,
-        view=tuple(resource.view if spec.view is None else spec.view) if lists else (),
+        view=tuple(around.view if spec.view is None else spec.view) if lists else (),
     )
 
 
-def _confirm(word: str, effect: Effect, source: str) -> tuple[str, ...] | None:
+def _confirm(word: str, effect: Effect) -> tuple[str, ...] | None:
     """Read when a human is asked first: what destroys asks always, unless told otherwise."""
     if not word:
         return () if effect == "destructive" else None
@@ -433,27 +327,12 @@ def _confirm(word: str, effect: Effect, source: str) -> tuple[str, ...] | None:
         return None
     if word == "always":
         return ()
-    kind, _, names = word.partition(":")
-    arguments = tuple(name.strip() for name in names.split(",") if name.strip())
-    if kind != "with" or not arguments:
-        raise AdapterError(
-            f'{source}: confirm {word!r} is unknown; write "always", "never" or "with:ARGUMENT"'
-        )
-    return arguments
+    return tuple(name.strip() for name in word.removeprefix("with:").split(",") if name.strip())
 
 
-def _endpoint(spec: _Method, source: str) -> Endpoint:
-    found = _HTTP.fullmatch(spec.http)
-    if not found:
-        raise AdapterError(
-            f"{source}: {spec.http!r} is not an endpoint; write a verb ({', '.join(_VERBS)}) "
-            'and a path, as "GET /orders/{id}"'
-        )
-    verb, host, target = found.groups()
-    if set(PLACEHOLDER.sub("", target)) & {"{", "}"}:
-        raise AdapterError(
-            f"{source}: {target!r}: write a placeholder as {{id}}, in [a-z][a-z0-9_]*"
-        )
+def _endpoint(spec: MethodTable) -> Endpoint:
+    found = HTTP.fullmatch(spec.http)
+    verb, host, target = found.groups() if found else ("GET", "", spec.http)
     path, _, query = target.partition("?")
     pairs = [tuple(pair.partition("=")[::2]) for pair in query.split("&")] if query else []
     return Endpoint(
@@ -467,87 +346,7 @@ def _endpoint(spec: _Method, source: str) -> Endpoint:
     )
 
 
-def _check_paging(paging: Paging, source: str) -> None:
-    for key, keys, given in (("ask", _ASKS, paging.ask), ("tell", _TELLS, paging.tell)):
-        needed, allowed = keys[paging.style]
-        means = "the provider's query parameter" if key == "ask" else "a JSON Pointer"
-        if missing := needed - set(given):
-            raise AdapterError(
-                f"{source}: paging of style {paging.style} needs {key} = {{ {min(missing)} = … }}, "
-                f"{means}"
-            )
-        if unknown := set(given) - needed - allowed:
-            raise AdapterError(
-                f"{source}: paging.{key}: `{min(unknown)}` means nothing to {paging.style}"
-            )
-    for name, pointer in paging.tell.items():
-        if not pointer.startswith("/"):
-            raise AdapterError(
-                f'{source}: paging.tell.{name}: {pointer!r} is no JSON Pointer, as "/{name}"'
-            )
-    if paging.style == "page" and len(paging.tell) > 1:
-        raise AdapterError(f"{source}: paging.tell: give one of pages, total and more")
-    if not 1 <= paging.limit.default <= paging.limit.max:
-        raise AdapterError(f"{source}: paging.limit: default must lie between 1 and max")
-
-
 def placeholders(endpoint: Endpoint) -> tuple[str, ...]:
     """Return the names in `{…}` of the path and the query template, in order."""
     templates = [endpoint.path, *(value for _, value in endpoint.query)]
     return tuple(name for text in templates for name in PLACEHOLDER.findall(text))
-
-
-def parse_toml(text: str, source: str, first_line: int = 1) -> dict[str, Any]:
-    """Parse TOML; a mistake is an AdapterError with file:line."""
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        found = re.search(r"\(at line (\d+)", str(error))
-        line = first_line + int(found.group(1)) - 1 if found else first_line
-        reason = str(error).partition(" (at ")[0]
-        raise AdapterError(f"{source}:{line}: {reason}") from None
-
-
-class Lines:
-    """Finds the line of a TOML key, so that an error can say where it is."""
-
-    def __init__(self, text: str, source: str, first_line: int = 1) -> None:
-        self.source = source
-        self._first = first_line
-        self._places: dict[tuple[str, ...], int] = {}
-        table: tuple[str, ...] = ()
-        for number, line in enumerate(text.splitlines(), first_line):
-            bare = line.strip()
-            if header := re.fullmatch(r"\[+([^\[\]]+)\]+(?:\s*#.*)?", bare):
-                table = _dotted(header.group(1))
-                self._note(table, number)
-            elif assignment := re.match(r"([A-Za-z0-9_\-.\"' ]+?)\s*=", bare):
-                self._note(table + _dotted(assignment.group(1)), number)
-
-    def _note(self, place: tuple[str, ...], number: int) -> None:
-        for length in range(1, len(place) + 1):
-            self._places.setdefault(place[:length], number)
-
-    def at(self, *place: str) -> str:
-        """Return `file:line` of a key, or of the nearest table around it."""
-        while place and place not in self._places:
-            place = place[:-1]
-        return f"{self.source}:{self._places.get(place, self._first)}"
-
-    def convert(self, value: Any, kind: type, label: str, *place: str) -> Any:
-        """Decode plain TOML values into a Struct; a mistake names file:line and the key."""
-        try:
-            return msgspec.convert(value, kind)
-        except msgspec.ValidationError as error:
-            misfit = Misfit(error)
-            inner = tuple(step for step in misfit.steps if not step.startswith("["))
-            reason = misfit.reason
-            if misfit.unknown:
-                inner += (misfit.unknown,)
-                reason = f"unknown key `{misfit.unknown}`"
-            named = ".".join(part for part in (label, *inner) if part)
-            raise AdapterError(f"{self.at(*place, *inner)}: {named}: {reason}") from None
-
-
-def _dotted(text: str) -> tuple[str, ...]:
-    return tuple(part.strip().strip("\"'") for part in text.split("."))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jsonschema_rs
@@ -12,6 +12,7 @@ from crossdock.adapter.refusals import explain, known_as, near
 from crossdock.authoring import Argument
 from crossdock.errors import AdapterError, InvalidArguments
 
+NO_SCHEMA = (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError)
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 KEYWORDS = frozenset(
     [
@@ -76,6 +77,47 @@ KEYWORDS = frozenset(
 )
 
 
+_ONE = frozenset(
+    [
+        "additionalProperties",
+        "contains",
+        "contentSchema",
+        "else",
+        "if",
+        "items",
+        "not",
+        "propertyNames",
+        "then",
+        "unevaluatedItems",
+        "unevaluatedProperties",
+    ]
+)
+_LISTS = frozenset(["allOf", "anyOf", "oneOf", "prefixItems"])
+_MAPS = frozenset(["$defs", "dependentSchemas", "patternProperties", "properties"])
+_WITHIN = _ONE | _LISTS | _MAPS
+_Step = tuple[tuple[str, ...], dict[str, Any]]
+
+
+def subschemas(place: tuple[str, ...], schema: Any) -> list[_Step]:
+    """Return a schema and every one in it, from outside in, each with its place."""
+    found: list[_Step] = []
+    if isinstance(schema, dict):
+        found.append((place, schema))
+    for where, part in found:  # which grows
+        for key in _WITHIN.intersection(part):
+            value = part[key]
+            if key in _ONE:
+                inner = [((*where, key), value)]
+            elif key in _LISTS:
+                parts = value if isinstance(value, list) else ()
+                inner = [((*where, key, str(index)), one) for index, one in enumerate(parts)]
+            else:
+                named = value if isinstance(value, dict) else {}
+                inner = [((*where, key, name), one) for name, one in named.items()]
+            found += [step for step in inner if isinstance(step[1], dict)]
+    return found
+
+
 def is_keyword(name: str) -> bool:
     """Tell whether JSON Schema 2020-12 knows a key, or it is marked as somebody's own (`x-…`)."""
     return name in KEYWORDS or name.startswith("x-")
@@ -98,34 +140,29 @@ def input_schema(arguments: tuple[Argument, ...], defs: dict[str, Any]) -> dict[
     return schema
 
 
-def mirrored(schema: dict[str, Any], source: str) -> tuple[tuple[str, str], ...]:
-    """Return the properties that clients repeat in headers (`x-mcp-header`), as (header, path).
-
-    Raises AdapterError where conforming clients would drop the tool.
-    """
-    found: dict[str, tuple[str, str]] = {}
-    open_ends = [("", schema)]
+def header_places(
+    schema: dict[str, Any],
+) -> Iterator[tuple[tuple[str, ...], Any, dict[str, Any]]]:
+    """Yield the properties that clients repeat in headers: path, the header's name, schema."""
+    open_ends: list[tuple[tuple[str, ...], dict[str, Any]]] = [((), schema)]
     while open_ends:
         path, part = open_ends.pop()
         properties = part.get("properties")
         for key, value in properties.items() if isinstance(properties, dict) else ():
-            place = f"{path}.{key}" if path else key
-            if not isinstance(value, dict):
-                continue
-            open_ends.append((place, value))
-            header = value.get(MIRRORED)
-            if header is None:
-                continue
-            if not isinstance(header, str) or not _TOKEN.fullmatch(header):
-                raise AdapterError(f"{source}: {place}: {MIRRORED} {header!r} is no header name")
-            if value.get("type") not in ("string", "integer", "boolean"):
-                raise AdapterError(
-                    f"{source}: {place}: {MIRRORED} is for a string, an integer or a boolean"
-                )
-            if header.lower() in found:
-                raise AdapterError(f"{source}: {place}: {MIRRORED} {header!r} is given twice")
-            found[header.lower()] = header, place
-    return tuple(found.values())
+            if isinstance(value, dict):
+                open_ends.append(((*path, key), value))
+                if MIRRORED in value:
+                    yield (*path, key), value[MIRRORED], value
+
+
+def is_token(text: str) -> bool:
+    """Tell whether a text may be a part of a header's name."""
+    return bool(_TOKEN.fullmatch(text))
+
+
+def mirrored(schema: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Return the properties that clients repeat in headers (`x-mcp-header`), as (header, path)."""
+    return tuple((header, ".".join(path)) for path, header, _ in header_places(schema))
 
 
 def _used(schema: Any, defs: dict[str, Any]) -> dict[str, Any]:
@@ -152,6 +189,12 @@ def _refuse(uri: str) -> Any:
     raise ValueError(f"a reference to {uri} is not allowed; use #/$defs/…")
 
 
+def compiled(schema: dict[str, Any]) -> Any:
+    """Return a schema as jsonschema_rs checks by it. Raises one of NO_SCHEMA where it is none."""
+    jsonschema_rs.meta.validate({**schema, "$schema": DIALECT})
+    return jsonschema_rs.Draft202012Validator(schema, retriever=_refuse, validate_formats=True)
+
+
 def compile_schema(
     schema: dict[str, Any], source: str, call: Callable[[], str] = str
 ) -> Callable[[Any], None]:
@@ -161,11 +204,8 @@ def compile_schema(
     naming `source` when the schema itself is wrong.
     """
     try:
-        jsonschema_rs.meta.validate({**schema, "$schema": DIALECT})
-        validator = jsonschema_rs.Draft202012Validator(
-            schema, retriever=_refuse, validate_formats=True
-        )
-    except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
+        validator = compiled(schema)
+    except NO_SCHEMA as error:
         reason = str(error).splitlines()[0]
         raise AdapterError(f"{source}: the JSON Schema is not valid: {reason}") from None
     known = list(schema.get("properties", {}))

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 
 from cachetools import LRUCache
 
-from crossdock.adapter.load import Adapter, Binding, Toolset
+from crossdock.adapter.binding import Binding, Toolset
+from crossdock.adapter.load import Adapter
 from crossdock.adapter.naming import STANDARD_METHODS
 from crossdock.authoring import Tool
 from crossdock.calls.accounts import OpenAccounts

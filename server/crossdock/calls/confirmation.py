@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from crossdock.adapter.load import Binding
+from crossdock.adapter.binding import Binding
 from crossdock.authoring import Call, Context, Question
 from crossdock.calls.printable import shown
 from crossdock.errors import CannotAsk, Forbidden, InvalidArguments

@@ -20,7 +20,7 @@ from crossdock.cli.output import Config, Json, print_json, print_table
 
 if TYPE_CHECKING:
     from crossdock.adapter import Adapter
-    from crossdock.adapter.load import Toolset
+    from crossdock.adapter.binding import Toolset
     from crossdock.authoring import Tool
     from crossdock.config import AccountSettings, Settings
     from crossdock.control.responses import ShownAccount

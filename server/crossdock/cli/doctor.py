@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 State = Literal["ok", "warn", "fail"]
 
 
-class Finding(msgspec.Struct, frozen=True):
+class Diagnosis(msgspec.Struct, frozen=True):
     """What was found out about one thing."""
 
     state: State
@@ -56,7 +56,7 @@ def doctor(
     return EXIT_CONFIG if "configuration" in failed else int(bool(failed))
 
 
-async def _examine(config: Path | None, *, offline: bool) -> list[Finding]:
+async def _examine(config: Path | None, *, offline: bool) -> list[Diagnosis]:
     from crossdock import log
     from crossdock.config import load_settings
     from crossdock.errors import CrossdockError
@@ -67,20 +67,20 @@ async def _examine(config: Path | None, *, offline: bool) -> list[Finding]:
     try:
         settings = load_settings(config)
     except CrossdockError as error:
-        return [Finding("fail", "configuration", str(error))]
+        return [Diagnosis("fail", "configuration", str(error))]
     findings = [*_configuration(settings)]
     try:
         plugins = await asyncio.to_thread(load_plugins, settings)
     except CrossdockError as error:
-        return [*findings, Finding("fail", "plugins", str(error))]
+        return [*findings, Diagnosis("fail", "plugins", str(error))]
     findings += _plugins(plugins)
     if (path := missing_store(settings)) is not None:
         text = f"{path} does not exist yet; the first start makes it"
-        return [*findings, Finding("warn", "store", text)]
+        return [*findings, Diagnosis("warn", "store", text)]
     try:
         gateway = await Gateway.open(settings, plugins=plugins)
     except CrossdockError as error:
-        return [*findings, Finding("fail", "store and keys", str(error))]
+        return [*findings, Diagnosis("fail", "store and keys", str(error))]
     try:
         findings += await _store(gateway)
         findings += await _accounts(gateway, offline=offline)
@@ -89,14 +89,14 @@ async def _examine(config: Path | None, *, offline: bool) -> list[Finding]:
     return findings
 
 
-def _configuration(settings: Settings) -> list[Finding]:
+def _configuration(settings: Settings) -> list[Diagnosis]:
     path = settings.folder / "config.toml"
-    found = [Finding("ok", "configuration", str(path) if path.exists() else "defaults")]
+    found = [Diagnosis("ok", "configuration", str(path) if path.exists() else "defaults")]
     server = settings.server
     url = urlsplit(server.public_url)
     if server.host not in LOOPBACK and not server.public_url:
         found.append(
-            Finding(
+            Diagnosis(
                 "warn",
                 "server.public_url",
                 f"is not set, and the gateway listens on {server.host}: URLs are handed out with "
@@ -105,7 +105,7 @@ def _configuration(settings: Settings) -> list[Finding]:
         )
     elif url.scheme == "http" and url.hostname not in LOOPBACK:
         found.append(
-            Finding(
+            Diagnosis(
                 "warn",
                 "server.public_url",
                 "is not https: whoever listens on the way can use the MCP URLs. "
@@ -115,54 +115,54 @@ def _configuration(settings: Settings) -> list[Finding]:
     return found
 
 
-def _plugins(plugins: Plugins) -> list[Finding]:
+def _plugins(plugins: Plugins) -> list[Diagnosis]:
     found = [
-        Finding("fail", f"plugin {record.name}", record.error)
+        Diagnosis("fail", f"plugin {record.name}", record.error)
         for record in plugins.records()
         if record.error
     ]
     names = ", ".join(sorted(plugins.adapters))
     if names:
-        found.insert(0, Finding("ok", "adapters", names))
+        found.insert(0, Diagnosis("ok", "adapters", names))
     else:
         text = "none is loaded; install one, as crossdock-malomo, or put one into plugins/"
-        found.insert(0, Finding("fail", "adapters", text))
+        found.insert(0, Diagnosis("fail", "adapters", text))
     return found
 
 
-async def _store(gateway: Gateway) -> list[Finding]:
+async def _store(gateway: Gateway) -> list[Diagnosis]:
     from crossdock.errors import StoreError
 
     store = gateway.store
     try:
         await store.check()
     except StoreError as error:
-        return [Finding("fail", "store", str(error))]
+        return [Diagnosis("fail", "store", str(error))]
     keys = await store.keys.list()
     master = gateway.settings.secrets.key
     found = [
-        Finding("ok", "store", store.where),
-        Finding("ok", "keys", f"{len(keys)} keys, opened with {master}"),
+        Diagnosis("ok", "store", store.where),
+        Diagnosis("ok", "keys", f"{len(keys)} keys, opened with {master}"),
     ]
     if any(key.status == "retiring" for key in keys):
         text = "a rotation was interrupted; run `crossdock keys rotate` to end it"
-        found.append(Finding("warn", "keys", text))
+        found.append(Diagnosis("warn", "keys", text))
     found += _admin_token(gateway)
     tokens = (await store.load_grants()).api_tokens
     if not gateway.settings.admin.token and not any(t.role == "owner" for t in tokens):
         found.append(
-            Finding(
+            Diagnosis(
                 "warn",
                 "admin API",
                 "nobody can use it; run `crossdock token create --name me --role owner`",
             )
         )
     else:
-        found.append(Finding("ok", "admin API", f"{len(tokens)} API tokens in the store"))
+        found.append(Diagnosis("ok", "admin API", f"{len(tokens)} API tokens in the store"))
     return found
 
 
-def _admin_token(gateway: Gateway) -> list[Finding]:
+def _admin_token(gateway: Gateway) -> list[Diagnosis]:
     from crossdock.config import check_admin_token
     from crossdock.errors import ConfigError
     from crossdock.secrets import resolve_secret
@@ -174,39 +174,39 @@ def _admin_token(gateway: Gateway) -> list[Finding]:
         found = resolve_secret(reference, "[admin] token", gateway.plugins.resolve_secret)
         check_admin_token(found.reveal())
     except ConfigError as error:
-        return [Finding("fail", "admin.token", str(error))]
-    return [Finding("ok", "admin.token", reference)]
+        return [Diagnosis("fail", "admin.token", str(error))]
+    return [Diagnosis("ok", "admin.token", reference)]
 
 
-async def _accounts(gateway: Gateway, *, offline: bool) -> list[Finding]:
+async def _accounts(gateway: Gateway, *, offline: bool) -> list[Diagnosis]:
     from crossdock.cli.opening import every
 
     shown = await every(gateway.control.accounts.page)
     if not shown:
         text = "there is none; `crossdock account add --help` tells how to make one"
-        return [Finding("warn", "accounts", text)]
+        return [Diagnosis("warn", "accounts", text)]
     found = []
     for one in shown:
         if one.problem:
-            found.append(Finding("fail", one.id, one.problem))
+            found.append(Diagnosis("fail", one.id, one.problem))
         elif offline:
-            found.append(Finding("ok", one.id, f"{one.integration}, not asked"))
+            found.append(Diagnosis("ok", one.id, f"{one.integration}, not asked"))
         else:
             found.append(await _ask(gateway, one.id, one.integration))
     return found
 
 
-async def _ask(gateway: Gateway, account_id: str, integration: str) -> Finding:
+async def _ask(gateway: Gateway, account_id: str, integration: str) -> Diagnosis:
     from crossdock.cli.opening import operator
     from crossdock.errors import Rejected
 
     try:
         answer = await gateway.control.accounts.verify(account_id, operator())
     except Rejected as error:
-        return Finding("warn", account_id, str(error))
+        return Diagnosis("warn", account_id, str(error))
     if answer.ok:
-        return Finding("ok", account_id, f"{integration} takes its credentials")
+        return Diagnosis("ok", account_id, f"{integration} takes its credentials")
     remedy = ""
     if answer.kind == "unauthenticated":
         remedy = f" Run `crossdock account update {account_id} --credential …`."
-    return Finding("fail", account_id, f"{answer.kind}: {answer.message}{remedy}")
+    return Diagnosis("fail", account_id, f"{answer.kind}: {answer.message}{remedy}")

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crossdock.adapter.arguments import DEEPEST, MOST_BYTES, MOST_VALUES, split
-from crossdock.adapter.load import Binding
+from crossdock.adapter.binding import Binding
 from crossdock.adapter.schema import input_schema
 from crossdock.authoring import Argument, Call, Endpoint, Outcome, Page, Tool
 from crossdock.errors import InvalidArguments

@@ -57,9 +57,12 @@ def test_what_some_host_refuses_is_named() -> None:
         "anyOf": [{"required": ["a"]}],
     }
     assert list(unfit(schema)) == [
-        "its arguments as a whole have `anyOf`, which hosts refuse",
-        "`a` is an array without `items`",
-        "`b[]`: its description has more than 1,024 characters",
+        (["anyOf"], "the arguments as a whole have `anyOf`, which hosts refuse"),
+        (["properties", "a", "type"], "it is an array without `items`"),
+        (
+            ["properties", "b", "items", "description"],
+            "its description has more than 1,024 characters",
+        ),
     ]
     assert list(unfit(shown({"type": "object", "properties": {}}))) == []
 

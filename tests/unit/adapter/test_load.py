@@ -71,12 +71,12 @@ WRONG: dict[str, tuple[str, str, str, str, str]] = {
         "", "9 characters"),
     "too many words": (
         "docs/items.md", "Read one item by the id that Acme gave it.", "x" * 1201,
-        "", "1201 characters"),
+        "", "1,201 characters"),
     "a path argument is missing": (
-        "docs/items.md", "```toml\n[path.id]", "```toml\n[query.id]", "", "needs [path.id]"),
+        "docs/items.md", "```toml\n[path.id]", "```toml\n[query.id]", "", "write [path.id]"),
     "a path argument too many": (
         "docs/items.md", "[body.title]\ntype = \"string\"\nminLength = 1", ("[path.title]\n"
-        "type = \"string\"\nminLength = 1"), "", "[path.title] has no"),
+        "type = \"string\"\nminLength = 1"), "", "the endpoint has no `{title}`"),
     "a body on a GET": (
         "docs/items.md", "[query.colour]", "[body.colour]", "", "GET sends no body"),
     "a limit of one's own": (
@@ -100,25 +100,26 @@ def test_a_mistake_in_a_page_costs_that_entry_and_is_told(
     assert f"{file}:" in problem
 
 
-def test_a_schema_that_is_none_is_told_by_check(load: Load, folder: Path) -> None:
-    from crossdock.adapter.schema import compile_schema
-
-    _edit(folder / "docs" / "items.md", 'type = "boolean"', 'type = "bool"')
-    binding = load().toolset({}).bindings["list_all_acme_items"]
-    with pytest.raises(AdapterError, match=r"docs/items\.md:\d+: the JSON Schema is not valid"):
-        compile_schema(binding.tool.input_schema, binding.tool.source)
-
-
 @pytest.mark.parametrize(
-    "reference", ["https://evil.example/x.json", "file:///etc/passwd", "#/$defs/no"]
+    "old, new, tool",
+    [
+        ('type = "boolean"', 'type = "bool"', "list_all_acme_items"),
+        *[
+            ("#/$defs/size", reference, "create_a_acme_item")
+            for reference in ("https://evil.example/x.json", "file:///etc/passwd", "#/$defs/no")
+        ],
+    ],
 )
-def test_a_schema_never_fetches_anything(load: Load, folder: Path, reference: str) -> None:
-    from crossdock.adapter.schema import compile_schema
-
-    _edit(folder / "docs" / "items.md", "#/$defs/size", reference)
-    binding = load().toolset({}).bindings["create_a_acme_item"]
-    with pytest.raises(AdapterError):
-        compile_schema(binding.tool.input_schema, binding.tool.source)
+def test_a_tool_whose_schema_does_not_compile_is_not_served_and_nothing_is_fetched(
+    load: Load, folder: Path, old: str, new: str, tool: str
+) -> None:
+    _edit(folder / "docs" / "items.md", old, new)
+    toolset = load().toolset({})
+    assert set(acme.TOOLS) - set(toolset.bindings) == {tool}
+    (problem,) = toolset.problems
+    assert f"{tool}." in problem
+    reasons = {withheld.name: withheld.reason for withheld in toolset.withheld}
+    assert reasons[tool] == "its section has an error"
 
 
 def test_a_name_that_is_too_long_for_clients_is_told(load: Load, folder: Path) -> None:
@@ -142,7 +143,7 @@ def test_a_mapper_without_an_endpoint_is_told(load: Load) -> None:
 @pytest.mark.parametrize("missing", ["adapter.toml"])
 def test_a_missing_file_is_told(load: Load, folder: Path, missing: str) -> None:
     (folder / missing).unlink()
-    with pytest.raises(AdapterError, match=r"adapter\.toml: no such file"):
+    with pytest.raises(AdapterError, match=r"acme/adapter\.toml:1: there is no adapter\.toml"):
         load()
 
 

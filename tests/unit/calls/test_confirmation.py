@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from crossdock.adapter.load import Binding
+from crossdock.adapter.binding import Binding
 from crossdock.authoring import Argument, Call, Endpoint, Outcome, Question, Tool
 from crossdock.calls.confirmation import confirmed
 from crossdock.errors import CannotAsk, Forbidden, InvalidArguments
