@@ -79,6 +79,7 @@ class LimitSettings(Section, frozen=True, kw_only=True):
     read_seconds: Seconds = 60.0
     write_seconds: Seconds = 90.0
     lock_wait_seconds: Seconds = 10.0
+    locks_at_once: Count = 8
     upstream_connect_seconds: Seconds = 5.0
     upstream_idle_seconds: Seconds = 15.0
     upstream_total_seconds: Seconds = 30.0

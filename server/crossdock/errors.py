@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any, Literal
 
@@ -198,6 +199,34 @@ class Busy(ToolFailure):
 
     kind = "busy"
     retryable = True
+
+
+class StoreAway(Busy):
+    """The store cannot be reached, so nobody knows what others hold; nothing was sent."""
+
+
+def store_away() -> StoreAway:
+    """Return what to say to who has to change a record while nobody can tell who else does."""
+    return StoreAway(
+        "The gateway's store does not answer, so this record cannot be locked just now; nothing "
+        "was sent. Try again shortly."
+    )
+
+
+def may_arrive(seconds: float) -> Busy:
+    """Return what to say to who found a record whose last writer was cut off on its way."""
+    return Busy(
+        "A change of this order was cut off and may still arrive; try again in "
+        f"{max(1, math.ceil(seconds))} s. Nothing was sent."
+    )
+
+
+def kept_waiting(seconds: float) -> Busy:
+    """Return what to say to who waited so long for a record that others change."""
+    return Busy(
+        f"Others have been changing this record for {round(seconds, 1):g} s; nothing was written. "
+        "Try again."
+    )
 
 
 class Forbidden(ToolFailure):

@@ -72,18 +72,11 @@ class Gateway:
         self.catalog = Catalog(plugins.adapters, self.accounts)
         private = networks(settings.upstream.allow_private, "config", "upstream.allow_private")
         self.upstream = Upstream(_upstream_limits(limits), private)
-        self.audit = self._audit_log(clock)
-        self.calls = Calls(
-            self.catalog,
-            Connections(self.upstream, store.renewed, limits.lock_wait_seconds),
-            Cursors(ring.cursor_key),
-            limits,
-            self._finished,
-            room=self.audit.room,
-            unknown=lambda grant, tool, request_id: self.audit.note_unknown(
-                grant.server_id, grant.account_id, tool, request_id
-            ),
+        self.orders = store.order_locks(
+            request_seconds=limits.upstream_total_seconds, most=limits.locks_at_once
         )
+        self.audit = self._audit_log(clock)
+        self.calls = self._calls()
         self.gate = Gate(ring.pepper, clock)
         self.denials = Denials(self.audit.note, clock)
         self.attempts = self._attempts(clock)
@@ -116,6 +109,20 @@ class Gateway:
             adapters=self.plugins.adapters,
             configured=self.settings.accounts,
             told=self.listeners.changed,
+        )
+
+    def _calls(self) -> Calls:
+        limits = self.settings.limits
+        return Calls(
+            self.catalog,
+            Connections(self.upstream, self.store.renewed, limits.lock_wait_seconds, self.orders),
+            Cursors(self.store.keys.ring.cursor_key),
+            limits,
+            self._finished,
+            room=self.audit.room,
+            unknown=lambda grant, tool, request_id: self.audit.note_unknown(
+                grant.server_id, grant.account_id, tool, request_id
+            ),
         )
 
     def _audit_log(self, clock: Callable[[], datetime]) -> AuditLog:
@@ -248,6 +255,7 @@ class Gateway:
             await gateway._open_accounts(serving=serving)
             await gateway.sync.reload()
             if serving:
+                await gateway.orders.recall()
                 await gateway.members.join(gateway.member())
         except BaseException:
             await store.close()
@@ -323,6 +331,7 @@ class Gateway:
         await self.calls.drain()
         await self.upstream.close()
         await self.bus.close()
+        await self.orders.close()
         await self.sync.close()
         self.denials.settle(ending=True)
         with contextlib.suppress(StoreError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import datetime
 from typing import Annotated, Any, Literal, Protocol
 
@@ -146,6 +146,29 @@ class Renewed(Protocol):
         self, account_id: str, configured: Mapping[str, Secret], changed: Mapping[str, str]
     ) -> None:
         """Store renewed values. Use them only after this returned."""
+
+
+class OrderLock(Protocol):
+    """A held lock on one record of a customer, for as long as a read-modify-write takes."""
+
+    async def announce(self) -> None:
+        """Write down that a write may arrive from now on, and prove that the lock is still held.
+
+        Right before each write. Raises Busy where it cannot; then nothing may be sent.
+        """
+
+
+class OrderLocks(Protocol):
+    """Locks that hold between all processes that serve from one store."""
+
+    def hold(
+        self, *key: str, wait: float, beside: OrderLock | None = None
+    ) -> AbstractAsyncContextManager[OrderLock]:
+        """Hold the lock of `key`. Raises Busy after `wait` seconds, StoreAway where nobody knows.
+
+        Who holds one already says so by `beside`. Within a process the caller sees to it that a key
+        is asked for once at a time.
+        """
 
 
 # --- tools, as the protocol knows them -------------------------------------------------------

@@ -17,12 +17,12 @@ from crossdock.authoring import Outcome, UpstreamReply, UpstreamRequest
 from crossdock.calls.credentials import Credentials, Signature
 from crossdock.calls.echoes import without
 from crossdock.calls.http_reader import Read
-from crossdock.calls.locks import Locks
+from crossdock.calls.locks import ALONE, Locks
 from crossdock.calls.targets import Origin, header_lines, joined, origin_of, query_string
 from crossdock.calls.tenant import Tenant
-from crossdock.calls.upstream import Upstream
-from crossdock.errors import ConfigError, UpstreamFailure
-from crossdock.model import Account, Renewed, Struct
+from crossdock.calls.upstream import Ready, Upstream
+from crossdock.errors import Busy, ConfigError, UpstreamFailure
+from crossdock.model import Account, OrderLocks, Renewed, Struct
 
 _UPWARDS = re.compile(r"/(?:\.|%2e){1,2}(?:/|$)", re.IGNORECASE)
 
@@ -57,9 +57,12 @@ class Measured:
 class Connections:
     """Opens accounts. Each stays open until it is changed, or its adapter's pages are."""
 
-    def __init__(self, upstream: Upstream, renewed: Renewed, lock_wait: float) -> None:
+    def __init__(
+        self, upstream: Upstream, renewed: Renewed, lock_wait: float, orders: OrderLocks = ALONE
+    ) -> None:
         self._upstream = upstream
         self._renewed = renewed
+        self._orders = orders
         self._lock_wait = lock_wait
         self._locks = Locks()
         self._open: dict[str, Connection] = {}
@@ -85,7 +88,7 @@ class Connections:
             bases=bases,
             upstream=self._upstream,
             credentials=Credentials(account, adapter, self._upstream, self._renewed),
-            tenant=Tenant(str(bases[""]), secrets, self._locks, self._lock_wait),
+            tenant=Tenant(str(bases[""]), secrets, self._locks, self._orders, wait=self._lock_wait),
         )
 
 
@@ -117,25 +120,34 @@ class Connection:
         """Return a finished outcome without this account's credentials."""
         return without(outcome, self._credentials.searched)
 
-    async def send(self, request: UpstreamRequest, measured: Measured) -> UpstreamReply:
-        """Send once. Raises UpstreamFailure for everything but a 2xx answer."""
+    async def send(
+        self, request: UpstreamRequest, measured: Measured, announce: Ready | None = None
+    ) -> UpstreamReply:
+        """Send once. Raises UpstreamFailure for everything but a 2xx answer.
+
+        `announce` is called right before a write leaves; what it raises keeps it here.
+        """
         if request.host not in self._hosts:
             raise ValueError(f"the host {request.host!r} is not declared in [hosts]")
         if request.host in self._unsigned:
-            return await self._send(request, self._credentials.unsigned, measured)
+            return await self._send(request, self._credentials.unsigned, measured, announce)
         signature = await self._credentials.signature()
         wrote = measured.wrote
         try:
-            return await self._send(request, signature, measured)
+            return await self._send(request, signature, measured, announce)
         except UpstreamFailure as failure:
             if failure.status != 401 or not self._credentials.renewable:
                 raise
         measured.wrote = wrote  # a 401 was not carried out
         signature = await self._credentials.replace(signature)
-        return await self._send(request, signature, measured)
+        return await self._send(request, signature, measured, announce)
 
     async def _send(
-        self, request: UpstreamRequest, signature: Signature, measured: Measured
+        self,
+        request: UpstreamRequest,
+        signature: Signature,
+        measured: Measured,
+        announce: Ready | None,
     ) -> UpstreamReply:
         host = self._hosts[request.host]
         target, lines = self._target(request, signature, host), signature.lines
@@ -148,7 +160,7 @@ class Connection:
         elif request.headers:
             lines = header_lines(signature.headers, request.headers)
         measured.requests += 1
-        writes = request.verb != "GET" and not request.reads
+        writes, wrote = request.verb != "GET" and not request.reads, measured.wrote
         measured.wrote |= writes
         started = time.monotonic()
         try:
@@ -161,7 +173,11 @@ class Connection:
                 self._failures,
                 account=self.account.id,
                 read=measured.read,
+                ready=announce if writes else None,
             )
+        except Busy:
+            measured.wrote = wrote
+            raise
         except UpstreamFailure as failure:
             measured.status = failure.status
             raise

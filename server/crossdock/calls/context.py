@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any
 
 import msgspec
@@ -20,7 +20,7 @@ from crossdock.authoring import (
 from crossdock.calls.connection import Connection, Measured
 from crossdock.calls.deadlines import Deadline
 from crossdock.errors import BadToolOutput, InvalidArguments
-from crossdock.model import Lent, Peer
+from crossdock.model import Lent, OrderLock, Peer
 from crossdock.redaction import redactor
 
 
@@ -45,6 +45,7 @@ class CallContext:
         self._connection = connection
         self._client = client
         self._tells = False
+        self._held: list[OrderLock] = []
         self.measured = measured
         self.deadline: Deadline | None = None
         self.reads = False
@@ -62,7 +63,8 @@ class CallContext:
             await self._client.progress(done, None, f"requests made so far: {done}")
         before = measured.seconds
         try:
-            return await self._connection.send(request, measured)
+            announce = self._announce if self._held else None
+            return await self._connection.send(request, measured, announce)
         finally:
             told = {
                 "request": measured.requests,
@@ -77,9 +79,20 @@ class CallContext:
         request = UpstreamRequest(verb="GET", path=path, query=tuple(query.items()))
         return decode((await self.send(request)).body)
 
-    def exclusive(self, key: str) -> AbstractAsyncContextManager[None]:
+    @asynccontextmanager
+    async def exclusive(self, key: str) -> AsyncIterator[None]:
         """Serialise a read-modify-write on this tenant."""
-        return self._connection.tenant.exclusive(key)
+        beside = self._held[0] if self._held else None
+        async with self._connection.tenant.exclusive(key, beside) as lock:
+            self._held.append(lock)
+            try:
+                yield
+            finally:
+                self._held.remove(lock)
+
+    async def _announce(self) -> None:
+        for lock in self._held:
+            await lock.announce()
 
     async def remember(self, key: str, ttl: float, make: Callable[[], Awaitable[Any]]) -> Any:
         """Keep ids and names of this account for `ttl` seconds."""

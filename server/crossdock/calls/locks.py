@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
-from crossdock.errors import Busy
+from crossdock.errors import kept_waiting
+from crossdock.model import OrderLock, OrderLocks
 
 
 class Locks:
@@ -25,10 +26,7 @@ class Locks:
                 async with asyncio.timeout(wait):
                     await lock.acquire()
             except TimeoutError:
-                raise Busy(
-                    f"Others have been changing this record for {wait:g} s; nothing was written. "
-                    "Try again."
-                ) from None
+                raise kept_waiting(wait) from None
             try:
                 yield
             finally:
@@ -39,3 +37,19 @@ class Locks:
                 del self._held[key]
             else:
                 self._held[key] = (lock, users - 1)
+
+
+class _Alone:
+    """The lock and the locks of a process without a store: others do not exist."""
+
+    def hold(
+        self, *key: str, wait: float, beside: OrderLock | None = None
+    ) -> AbstractAsyncContextManager[OrderLock]:
+        return nullcontext(self)
+
+    async def announce(self) -> None:
+        pass
+
+
+ALONE: OrderLocks = _Alone()
+"""For a process that shares no store with others, and remembers nothing of the one before it."""

@@ -7,7 +7,7 @@ what comes back `http_connection.py` and `http_reader.py`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from crossdock.adapter.failures import read_failure, read_rate
 from crossdock.adapter.manifest import FailuresSpec
@@ -22,6 +22,8 @@ from crossdock.model import Struct
 from crossdock.redaction import redactor
 
 _IDLE_SECONDS = 10  # longer-lived idle connections meet a provider that just closed them
+
+Ready = Callable[[], Awaitable[None]]
 
 
 class UpstreamLimits(Struct, frozen=True, kw_only=True):
@@ -63,13 +65,15 @@ class Upstream:
         *,
         account: str,
         read: Read | None = None,
+        ready: Ready | None = None,
     ) -> UpstreamReply:
         """Send one request and read the whole answer, within time and size limits.
 
         `target` is an encoded path with its query, `lines` are the prepared headers
         (`targets.header_lines`), `account` is the id of the one whose connections are used. `read`
         is called with the number of bytes and the status before more of a large answer is kept;
-        what it raises ends that.
+        what it raises ends that. `ready` is called once there is a connection, and the request leaves
+        with its return; what it raises is raised, and nothing is sent.
 
         Raises UpstreamFailure for everything but a 2xx answer. A refusal has its `status` and is
         read as `failures` says; without a usable answer it is upstream_unreachable,
@@ -83,6 +87,8 @@ class Upstream:
         pool = self._pools.of(account)
         connection = pool.take(origin, now) or await _connected(pool, origin, ends)
         try:
+            if ready is not None:
+                await ready()
             answer = await connection.exchange(
                 head, body, ends, read, bodiless=head.startswith(b"HEAD ")
             )

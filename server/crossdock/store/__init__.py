@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from sqlalchemy import Connection, select
 
@@ -22,6 +22,7 @@ from crossdock.store.accounts import AccountRows
 from crossdock.store.approvals import ApprovalRows
 from crossdock.store.audit import AuditRows
 from crossdock.store.database import Database, connect
+from crossdock.store.intents import MARGIN_SECONDS, OwnOrderLocks
 from crossdock.store.keys import Keys
 from crossdock.store.lease import FileLease, PostgresLease
 from crossdock.store.master_key import MasterKey
@@ -58,6 +59,9 @@ from crossdock.store.servers import (
     some_stubs,
 )
 from crossdock.store.tokens import ApiTokenRows, all_tokens, some_tokens
+
+if TYPE_CHECKING:
+    from crossdock.store.order_locks import SharedOrderLocks
 
 __all__ = [
     "PROCESS_ID",
@@ -177,6 +181,22 @@ class Store:
         lease = PostgresLease(self._database.engine, self.where, shared=shared)
         await lease.verify()
         self._lease = lease
+
+    def order_locks(self, *, request_seconds: float, most: int) -> SharedOrderLocks | OwnOrderLocks:
+        """Return the locks on customers' records, of which PostgreSQL holds `most` at a time. A
+        request to a provider takes at most `request_seconds`. Whoever asks closes them."""
+        process, seconds = self.members.me.id, request_seconds + MARGIN_SECONDS
+
+        def pepper() -> bytes:
+            return self.keys.ring.pepper
+
+        if self._database.is_sqlite:
+            return OwnOrderLocks(self._database, process, pepper, seconds=seconds)
+        from crossdock.store.lock_sessions import LockSessions
+        from crossdock.store.order_locks import SharedOrderLocks
+
+        sessions = LockSessions(self._database.connect_for_locks, most)
+        return SharedOrderLocks(sessions, process, pepper, seconds=seconds)
 
     async def load_grants(self) -> Grants:
         """Read everything the door needs, at one moment."""

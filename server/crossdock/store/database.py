@@ -31,6 +31,7 @@ T = TypeVar("T")
 Work = Callable[[Connection], T]
 
 _LOCK_SECONDS = 5
+_CONNECT_SECONDS = 2
 _ATTEMPTS = 3
 _QUICK_CHECK_BYTES = 64 * 2**20
 _PRAGMAS = (
@@ -91,6 +92,17 @@ class Database:
     async def changes(self) -> Changes:
         """Return what somebody else wrote since the last time this was asked; at first nothing."""
         return await self._finish(self._changes())
+
+    async def connect_for_locks(self) -> Any:
+        """Open a session of PostgreSQL beside the pool, which is its caller's alone."""
+        import asyncpg  # type: ignore[import-untyped]
+
+        from crossdock.store.lock_sessions import SETTINGS
+
+        _, given = self.engine.dialect.create_connect_args(self.engine.url)
+        for name in ("prepared_statement_cache_size", "prepared_statement_name_func"):
+            given.pop(name, None)
+        return await asyncpg.connect(**given, server_settings=SETTINGS, timeout=_CONNECT_SECONDS)
 
     async def close(self) -> None:
         """Let running work end, then let go of the database."""
@@ -275,7 +287,7 @@ def _connect_postgres(url: URL) -> Database:
             pool_pre_ping=True,
             hide_parameters=True,
             connect_args={
-                "timeout": 2,
+                "timeout": _CONNECT_SECONDS,
                 "command_timeout": 15,
                 "server_settings": {
                     "application_name": "crossdock",
