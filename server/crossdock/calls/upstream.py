@@ -72,8 +72,8 @@ class Upstream:
         `target` is an encoded path with its query, `lines` are the prepared headers
         (`targets.header_lines`), `account` is the id of the one whose connections are used. `read`
         is called with the number of bytes and the status before more of a large answer is kept;
-        what it raises ends that. `ready` is called once there is a connection, and the request leaves
-        with its return; what it raises is raised, and nothing is sent.
+        what it raises ends that. `ready` is called once there is a connection; the request leaves
+        with its return, and what it raises is raised and nothing sent.
 
         Raises UpstreamFailure for everything but a 2xx answer. A refusal has its `status` and is
         read as `failures` says; without a usable answer it is upstream_unreachable,
