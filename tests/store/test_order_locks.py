@@ -17,8 +17,8 @@ from crossdock.store import Store
 OpenStore = Callable[..., Coroutine[Any, Any, Store]]
 Make = Callable[..., Coroutine[Any, Any, Any]]
 SECRET, ORDER = "sk_live_secret", "/orders/1042"
-SHORT = -4.6
-"""Seconds of a request that may arrive for 0.4 s, with the margin."""
+SHORT = -2.5
+"""Seconds of a request that may arrive for 2.5 s, with the margin."""
 
 LOCKS = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -204,7 +204,7 @@ async def test_after_a_kill_and_a_restart_a_write_on_its_way_is_waited_for(make:
     if isinstance(await make(), type(killed)) and hasattr(killed, "_sessions"):
         lock.session.end()  # what a kill does
     restarted = await make()
-    with pytest.raises(Busy, match="cut off and may still arrive; try again in 1 s"):
+    with pytest.raises(Busy, match="cut off and may still arrive; try again in [123] s"):
         await enter(restarted)
     async with restarted.hold(SECRET, "/orders/2", wait=0.05):
         pass
