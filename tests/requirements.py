@@ -476,6 +476,10 @@ server:confirm:destructive  A server with confirm asks a human before something 
 nodes:stop:answered  Whoever is connected when a stop begins is answered and told to close the
     connection; calls that run get to end, and nobody new is let in.
 nodes:stop:rolling  Nodes restarted one by one behind nginx under load fail no call.
+nodes:workers:replaced  Workers are replaced on SIGHUP, new before old, without a failed call;
+    one that died is started again.
+nodes:workers:one-metrics  Whichever worker is asked, /metrics has the numbers of all.
+nodes:workers:deaths  Five deaths of workers within a minute end all, in words.
 nodes:stop:streams  Streams are told when to come back, each at another moment, and the oldest
     transport gets the answers that it waits for.
 

@@ -240,8 +240,19 @@ def _check_processes(settings: Settings, source: str) -> None:
             f"{source}: bus.url joins several processes, and a SQLite store is served by one; "
             "set store.url to a postgresql:// database, or leave bus.url empty"
         )
-    if settings.server.workers > 1:
-        raise ConfigError(f"{source}: one process serves for now; set server.workers = 1")
+    if settings.server.workers == 1:
+        return
+    if not shared:
+        raise ConfigError(
+            f"{source}: server.workers = {settings.server.workers}, and a SQLite store is served "
+            "by one process; set store.url to a postgresql:// database, or workers to 1"
+        )
+    if not settings.bus.url:
+        raise ConfigError(
+            f"{source}: server.workers = {settings.server.workers}, and the processes need a "
+            "Redis or Valkey for their messages; set bus.url, as redis://127.0.0.1:6379/0, "
+            "or workers to 1"
+        )
 
 
 def _check_bus(source: str, bus: BusSettings) -> None:

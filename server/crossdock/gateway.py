@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hmac
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 import msgspec
@@ -30,7 +30,7 @@ from crossdock.errors import ConfigError, Denied, Refused, StoreError, TooManyFa
 from crossdock.housekeeping import Housekeeping
 from crossdock.observe.audit import AuditLog
 from crossdock.observe.denials import Denials
-from crossdock.observe.metrics import Gauge, Metrics
+from crossdock.observe.metrics import Gauge, Metrics, merged
 from crossdock.observe.watchdog import Watchdog
 from crossdock.plugins import Plugins, load_plugins
 from crossdock.protocol.dispatch import Dispatcher
@@ -100,6 +100,7 @@ class Gateway:
         )
         self.housekeeping = self._housekeeping(clock)
         self.draining = False
+        self.siblings: Callable[[], Awaitable[dict[str, str]]] | None = None
 
     def _sync(self) -> Sync:
         return Sync(
@@ -307,6 +308,13 @@ class Gateway:
         self.bus.run()
         self.housekeeping.run()
         self.watchdog.run()
+
+    async def numbers(self) -> bytes:
+        """Return what Prometheus reads: of this process and of its siblings on this machine."""
+        own = self.metrics.exposition()
+        if self.siblings is None:
+            return own
+        return merged({**await self.siblings(), str(self.store.members.me.worker): own.decode()})
 
     @property
     def unready(self) -> list[str]:

@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import sys
 from contextlib import ExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -68,10 +69,6 @@ class Node(Part):
         """Write config.toml; it counts from the next start on."""
         self.settings = settings
         self.config.write_text(_toml(settings), encoding="utf-8")
-
-    def start(self, *, times: int = 0) -> None:
-        """Start it, and wait until every worker listens."""
-        super().start(times=times or self.workers)
 
     @property
     def lines(self) -> list[dict[str, Any]]:
@@ -171,7 +168,7 @@ class Cluster:
         """Start every node, at the same time."""
         begun = [node.launch() for node in self.nodes]
         for node, since in zip(self.nodes, begun, strict=True):
-            node.wait_for(READY, since=since, times=node.workers)
+            node.wait_for(READY, since=since)
 
     def stop(self) -> None:
         """End everything; fail if a token stands in a log."""
@@ -277,7 +274,11 @@ class ClusterServer(Server):
         """Wait until every node has heard of it; return it."""
 
         async def serves(node: Node) -> bool:
-            return (await self.at(node).send("tools/list")).status == 200
+            if (await self.at(node).send("tools/list")).status != 200:
+                return False
+            async with self._http.get(f"{node.url}/metrics") as reply:  # of all its workers
+                known = re.findall(r"crossdock_mcp_servers\{\S+ (\d+)", await reply.text())
+            return node.workers == 1 or (len(known) == node.workers and len({*known}) == 1)
 
         await self._visitor.everywhere(serves)
         return self

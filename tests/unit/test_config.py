@@ -33,7 +33,12 @@ WRONG: dict[str, tuple[str, str]] = {
     "no proxy": ('[server]\ntrusted_proxies = ["proxy"]', "server.trusted_proxies"),
     "no origin": ('[server]\npublic_url = "gw.example.com"', "server.public_url"),
     "an origin with a query": ('[server]\npublic_url = "https://gw.example.com?x"', "server.public_url"),
-    "several workers": ("[server]\nworkers = 2", "server.workers"),
+    "several workers": ("[server]\nworkers = 2", "store.url to a postgresql:// database"),
+    "workers without a bus": (
+        '[server]\nworkers = 2\n[store]\nurl = "postgresql://u@h/d"',
+        "set bus.url, as redis://",
+    ),
+    "a bus beside SQLite": ('[bus]\nurl = "redis://127.0.0.1/0"', "leave bus.url empty"),
 }  # fmt: skip
 
 

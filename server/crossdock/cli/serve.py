@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from crossdock.cli.output import Config
+from crossdock.cli.worker import Orders
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from crossdock.config import Settings
 
 
 def serve(
@@ -21,10 +27,15 @@ def serve(
         Parameter(help="Listen here instead of [server] port.", validator=Number(gte=0, lte=65535)),
     ] = None,
     workers: Annotated[
-        int | None, Parameter(help="Processes; only 1 for now.", validator=Number(gte=1))
+        int | None,
+        Parameter(
+            help="Processes, instead of [server] workers. More than one need PostgreSQL and Redis.",
+            validator=Number(gte=1),
+        ),
     ] = None,
+    as_worker: Annotated[str | None, Parameter(show=False)] = None,
 ) -> int:
-    """Run the gateway until SIGTERM or Ctrl-C.
+    """Run the gateway until SIGTERM or Ctrl-C. On SIGHUP workers are replaced one by one.
 
     Example: `crossdock serve --config /etc/crossdock/config.toml --port 8787`
     """
@@ -38,25 +49,58 @@ def serve(
         server = msgspec.structs.replace(settings.server, **changes)
         settings = msgspec.structs.replace(settings, server=server)
         check_settings(settings, "command line")
-    log.configure(settings.log.level, settings.log.format, gather=True)
-    _loop().run(_serve(settings))
+    orders = None if as_worker is None else msgspec.json.decode(as_worker, type=Orders)
+    # What a start has to say is said by the first worker; the others speak once they stand.
+    level = "critical" if orders and orders.number > 1 else settings.log.level
+    log.configure(level, settings.log.format, gather=True)
+    if settings.server.workers > 1 and orders is None:
+        return _serve_by_workers(settings, config)
+    _loop().run(_serve(settings, orders))
     return 0
 
 
-async def _serve(settings: object) -> None:
-    from crossdock.config import Settings
+async def _serve(settings: Settings, orders: Orders | None) -> None:
+    from crossdock import log
+    from crossdock.cli.worker import ParentLine
     from crossdock.gateway import Gateway
-    from crossdock.web.runner import WebRunner, signals
+    from crossdock.web.runner import WebRunner, Worker, signals
 
-    assert isinstance(settings, Settings)
     with signals() as told:
-        gateway = await Gateway.open(settings, serving=True)
-        listener = WebRunner(gateway)
+        gateway = await Gateway.open(settings, serving=True, worker=orders.number if orders else 1)
+        log.configure(settings.log.level, settings.log.format, gather=True)
+        line = ParentLine(orders, gateway.metrics.exposition) if orders else None
+        gateway.siblings = line.siblings if line else None
+        worker = Worker(orders.number, orders.listening) if orders else None
+        listener = WebRunner(gateway, worker=worker)
         try:
             await listener.start(settings.server.host, settings.server.port)
+            if line:
+                await line.open(told.set)
             await told.wait()
         finally:
             await listener.close()
+            if line:
+                await line.close()
+
+
+def _serve_by_workers(settings: Settings, config: Path | None) -> int:
+    """Be the parent of workers that get the same words."""
+    import sys
+
+    from crossdock.cli.workers import run
+    from crossdock.errors import ConfigError
+    from crossdock.web.sockets import bind
+
+    if sys.platform == "win32":
+        raise ConfigError("several workers need a POSIX system; set server.workers = 1")
+    server = settings.server
+    words = ["serve", "--host", server.host, "--port", str(server.port)]
+    words += ["--workers", str(server.workers)]
+    if config is not None:
+        words += ["--config", str(config)]
+    if "--debug" in sys.argv:
+        words.append("--debug")
+    return run(words, bind(server.host, server.port), settings)
 
 
 def _loop() -> asyncio.Runner:

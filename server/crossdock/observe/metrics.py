@@ -105,3 +105,36 @@ class Metrics(Collector):
             buckets = [*zip(_BOUNDS, accumulate(counts), strict=True)]
             family.add_metric((adapter,), buckets, sum_value=self._seconds[adapter])
         return family
+
+
+def merged(texts: Mapping[str, str]) -> bytes:
+    """Put the expositions of several workers together, each series under the label `worker`.
+
+    Under an empty name stands what belongs to no worker.
+    """
+    heads: dict[str, list[str]] = {}
+    series: defaultdict[str, list[str]] = defaultdict(list)
+    for worker, text in sorted(texts.items()):
+        family = ""
+        for line in text.splitlines():
+            if line.startswith("# HELP "):
+                family = line.split(" ")[2]
+                if family not in heads:
+                    heads[family] = [line]
+            elif line.startswith("# TYPE "):
+                if len(heads[family]) == 1:
+                    heads[family].append(line)
+            else:
+                series[family].append(_labelled(line, worker))
+    lines = [line for family, head in heads.items() for line in (*head, *series[family])]
+    return "\n".join([*lines, ""]).encode()
+
+
+def _labelled(sample: str, worker: str) -> str:
+    if not worker:
+        return sample
+    name, brace, rest = sample.partition("{")
+    if brace:
+        return f'{name}{{worker="{worker}",{rest}'
+    name, _, value = sample.partition(" ")
+    return f'{name}{{worker="{worker}"}} {value}'

@@ -39,7 +39,7 @@ def build(gateway: Gateway) -> web.Application:
     app[admin.control_key] = gateway.control
     app[health.ready_key] = lambda: gateway.unready
     app[health.degraded_key] = lambda: gateway.degraded
-    app[health.metrics_key] = gateway.metrics.exposition
+    app[health.metrics_key] = gateway.numbers
     app[openapi.document_key] = openapi.document(admin.ROUTES)
     app[app_keys.keepalive] = Keepalive(settings.limits.quiet_seconds, gateway.listeners.check)
     app[app_keys.outliving] = set()

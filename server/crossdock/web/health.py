@@ -6,14 +6,14 @@ and durations of calls for Prometheus, without a server, a token or data.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
 from crossdock.web.replies import json_reply
 
 ready_key: web.AppKey[Callable[[], list[str]]] = web.AppKey("ready", Callable[[], list[str]])  # type: ignore[arg-type]
-metrics_key: web.AppKey[Callable[[], bytes]] = web.AppKey("metrics", Callable[[], bytes])  # type: ignore[arg-type]
+metrics_key: web.AppKey[Callable[[], Awaitable[bytes]]] = web.AppKey("metrics")
 
 degraded_key: web.AppKey[Callable[[], dict[str, str]]] = web.AppKey("degraded")
 
@@ -37,6 +37,6 @@ async def readyz(request: web.Request) -> web.Response:
 async def metrics(request: web.Request) -> web.Response:
     """Return the counts in Prometheus' text format."""
     return web.Response(
-        body=request.app[metrics_key](),
+        body=await request.app[metrics_key](),
         headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
     )

@@ -13,6 +13,7 @@ import signal
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import Any, NamedTuple
 
 from aiohttp import web
 
@@ -30,12 +31,23 @@ LINGER_SECONDS = 1.0
 _CANCELLED_SECONDS = 0.5  # what is cancelled in the end may take so long to say so
 
 
+class Worker(NamedTuple):
+    """One of several processes behind one port: its number, and the sockets that its parent
+    listens with, by their descriptors."""
+
+    number: int
+    listening: Sequence[int]
+
+
 class WebRunner:
     """A gateway that listens. `start` it, and `close` it in the end."""
 
-    def __init__(self, gateway: Gateway, *, linger: float = LINGER_SECONDS) -> None:
+    def __init__(
+        self, gateway: Gateway, *, linger: float = LINGER_SECONDS, worker: Worker | None = None
+    ) -> None:
         self._gateway = gateway
         self._linger = linger
+        self._worker = worker
         self._limits = limits = gateway.settings.limits
         self._app = build(gateway)
         self._runner = BoundedRunner(
@@ -50,11 +62,12 @@ class WebRunner:
         self._listening: list[socket.socket] = []
         self.url = ""
 
-    async def start(self, host: str, port: int, listening: Sequence[socket.socket] = ()) -> str:
-        """Listen, and return the origin; `listening` are sockets that somebody has bound before.
-
-        Raises ConfigError when the port is taken."""
-        self._listening = [*listening] or bind(host, port)
+    async def start(self, host: str, port: int) -> str:
+        """Listen, and return the origin. Raises ConfigError when the port is taken."""
+        if self._worker is None:
+            self._listening = bind(host, port)
+        else:
+            self._listening = [socket.socket(fileno=one) for one in self._worker.listening]
         await self._runner.setup()
         for one in self._listening:
             await web.SockSite(self._runner, one, backlog=BACKLOG).start()
@@ -63,7 +76,7 @@ class WebRunner:
         gc.freeze()
         self._gateway.run()
         self.url = origin(self._listening[0])
-        log.info("gateway.started", url=self.url)
+        self._say("started", url=self.url)
         return self.url
 
     async def close(self) -> None:
@@ -76,8 +89,16 @@ class WebRunner:
         await hang_up(self._app)
         await self._runner.cleanup()
         await self._gateway.close()
-        log.info("gateway.stopped")
+        self._say("stopped")
         flush()
+
+    def _say(self, what: str, **more: str) -> None:
+        """Log it; where there are several workers, their parent speaks for the gateway."""
+        who, known = "gateway", dict[str, Any](more)
+        if self._worker is not None:
+            who, known = "worker", {"worker": self._worker.number}
+        event = f"{who}.{what}"
+        log.info(event, **known)
 
     async def _accept_no_more(self) -> None:
         """Take what has connected already; let nobody else."""

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from crossdock import __version__
 from crossdock.authoring import CallEvent
-from crossdock.observe.metrics import Metrics
+from crossdock.observe.metrics import Metrics, merged
 
 GAUGES = {
     "crossdock_mcp_servers": ("Live MCP servers.", lambda: 3),
@@ -131,3 +131,21 @@ def test_stalls_are_counted_by_who_caused_them() -> None:
         ("crossdock_loop_stalls_total", "acme", "acme_items_count"): 2,
         ("crossdock_loop_stalls_total", "", ""): 1,
     }
+
+
+def test_the_numbers_of_several_workers_stand_together_under_a_label() -> None:
+    one, two = Metrics(GAUGES), Metrics(GAUGES)
+    one.note_call(event(tool="acme_items_{count}"))
+    two.note_call(event())
+    two.note_call(event())
+    parents = "# HELP deaths_total Deaths.\n# TYPE deaths_total counter\ndeaths_total 4\n"
+    texts = {"2": two.exposition().decode(), "1": one.exposition().decode(), "": parents}
+    families = {f.name: f for f in text_string_to_metric_families(merged(texts).decode())}
+    assert [s.labels["worker"] for s in families["crossdock_mcp_servers"].samples] == ["1", "2"]
+    counted = {
+        (s.labels["worker"], s.labels["tool"]): s.value for s in families["crossdock_calls"].samples
+    }
+    assert counted == {("1", "acme_items_{count}"): 1, ("2", "acme_items_count"): 2}
+    buckets = families["crossdock_call_seconds"].samples
+    assert {s.labels["worker"] for s in buckets} == {"1", "2"}
+    assert [(s.labels, s.value) for s in families["deaths"].samples] == [({}, 4)]
