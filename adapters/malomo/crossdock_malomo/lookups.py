@@ -6,7 +6,7 @@ empty list with Malomo's words as a note. Every other answer passes as it is.
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 
@@ -47,10 +47,13 @@ def _number_alone(call: Call) -> bool:
 
 
 class _Listing:
-    """The sending half of a context; a reply that is one object becomes a list of it."""
+    """A context whose replies that are one object become a list of it."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
 
     async def send(self, request: UpstreamRequest) -> UpstreamReply:
         """Send once, as the context does."""
