@@ -262,6 +262,8 @@ def _import(name: str, entry: Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise PluginError(f"{entry} cannot be imported")
     module = importlib.util.module_from_spec(spec)
+    for part in [one for one in sys.modules if one.startswith(f"{module_name}.")]:
+        del sys.modules[part]  # of the folder as it was when it was loaded before
     sys.modules[module_name] = module
     try:
         spec.loader.exec_module(module)

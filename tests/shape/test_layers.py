@@ -20,8 +20,8 @@ LAYERS: dict[str, set[str]] = {
     "__main__": {"cli"},
     "cli": {"access", "adapter", "calls", "client", "config", "control", "gateway", "log"}
     | {"plugins", "redaction", "secrets", "store", "web"},
-    "testing": {"access", "adapter", "calls", "client", "config", "gateway", "log", "plugins"}
-    | {"store", "web"},
+    "testing": {"access", "adapter", "calls", "client", "config", "control", "gateway", "log"}
+    | {"observe", "plugins", "store", "web"},
     "web": {"access", "bus", "client", "config", "control", "gateway", "log", "plugins", "protocol"}
     | {"redaction"},
     "gateway": {
@@ -61,7 +61,7 @@ OPEN_TO_ALL = {"authoring", "model", "errors"}
 
 # library: the places of the core that may import it.
 OWNERS = {
-    "aiohttp": {"client", "testing/fault.py"},
+    "aiohttp": {"client", "testing/fault.py", "testing/workbench.py"},
     "aiohttp.web": {"web", "cli/demo.py", "testing"},
     "aiohttp_sse": {"web/sse.py"},
     "alembic": {"store"},

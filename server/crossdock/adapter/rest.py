@@ -9,7 +9,7 @@ from urllib.parse import quote
 import msgspec
 
 from crossdock.adapter import paging
-from crossdock.adapter.bodies import decode, decode_as, encode
+from crossdock.adapter.bodies import decode, decode_as, encode, malformed
 from crossdock.adapter.manifest import PLACEHOLDER
 from crossdock.adapter.matching import matcher
 from crossdock.adapter.pace import unhurried
@@ -117,8 +117,10 @@ def hinted(failure: UpstreamFailure, call: Call) -> UpstreamFailure:
 
 
 async def read_record(call: Call, reply: UpstreamReply) -> Outcome:
-    """Read an answer that is one record; None stands for an empty body."""
+    """Read an answer that is one record; None stands for a write that was answered without one."""
     if reply.status == 204 or not reply.body.strip():
+        if call.tool.effect == "read" and reply.status != 204:
+            raise malformed("it is empty")
         return Outcome(data=None, rate=reply.rate)
     if not is_json(call, reply):
         uri = f"crossdock://{call.tool.adapter}{path_of(call.tool.endpoint, call.path)}"

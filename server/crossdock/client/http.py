@@ -71,9 +71,10 @@ class Client:
         if self._session is None:
             raise RuntimeError("use `async with`")
         self._count += 1
+        number = self._count
         message = {
             "jsonrpc": "2.0",
-            "id": self._count,
+            "id": number,
             "method": method,
             "params": {**params, "_meta": _META},
         }
@@ -93,7 +94,7 @@ class Client:
                 if response.status != 200:
                     failed = await failure_of(response)
                     return Response(status=response.status, message={"error": failed.error})
-                answer = [one async for _, one in messages(response) if _answers(one, self._count)]
+                answer = [one async for _, one in messages(response) if _answers(one, number)]
         except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError):
             raise CrossdockError("that is no URL; use https://<gateway>/mcp/<token>") from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:

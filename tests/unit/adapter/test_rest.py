@@ -25,6 +25,7 @@ def call(
     partial: str = "",
     query: tuple[tuple[str, str], ...] = (),
     arguments: tuple[Argument, ...] = (),
+    effect: Any = "read",
     **placed: Any,
 ) -> Call:
     tool = Tool(
@@ -34,7 +35,7 @@ def call(
         adapter="x",
         resource="ys",
         method="get",
-        effect="read",
+        effect=effect,
         tags=(),
         endpoint=Endpoint(verb=verb, path=template, query=query, one=one),
         arguments=arguments,
@@ -118,8 +119,15 @@ def test_a_body_is_sent_where_there_is_one_or_the_tool_knows_fields_of_one() -> 
 
 
 @pytest.mark.parametrize("answer", [reply(b"", 200), reply(b" \n"), reply(b"ignored", 204)])
-async def test_an_empty_answer_is_nothing(answer: UpstreamReply) -> None:
-    assert (await read_record(call(), answer)).data is None
+async def test_an_empty_answer_to_a_write_is_nothing(answer: UpstreamReply) -> None:
+    assert (await read_record(call(effect="write"), answer)).data is None
+
+
+@pytest.mark.parametrize("answer", [reply(b"", 200), reply(b" \n")])
+async def test_a_record_that_is_read_is_never_empty(answer: UpstreamReply) -> None:
+    with pytest.raises(UpstreamFailure, match="it is empty"):
+        await read_record(call(), answer)
+    assert (await read_record(call(), reply(b"", 204))).data is None
 
 
 async def test_a_record_is_passed_on_byte_by_byte() -> None:
