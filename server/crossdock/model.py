@@ -134,6 +134,10 @@ class Grant(Struct, frozen=True, kw_only=True):
     second_factor: str | None = None
 
 
+ACCESS_TOKEN = ":access"
+"""The name under which an access token is kept among renewed credentials; no field has it."""
+
+
 class Renewed(Protocol):
     """Keeps renewed credentials, so that a kill between rotation and use loses no account."""
 
@@ -159,7 +163,10 @@ class OrderLock(Protocol):
 
 
 class OrderLocks(Protocol):
-    """Locks that hold between all processes that serve from one store."""
+    """Locks that hold between all processes that serve from one store; `shared` says whether there
+    may be others than this one."""
+
+    shared: bool
 
     def hold(
         self, *key: str, wait: float, beside: OrderLock | None = None

@@ -183,6 +183,11 @@ class OAuth2:
         return _read_token(reply.body, credentials.get("refresh_token"))
 
 
+def may_rotate(auth: Auth, credentials: Mapping[str, str]) -> bool:
+    """Whether a renewal may spend what it renews from; of an author's own scheme nobody knows."""
+    return not isinstance(auth, OAuth2) or bool(credentials.get("refresh_token"))
+
+
 def _refused(failure: UpstreamFailure) -> UpstreamFailure:
     if failure.status is None or failure.kind == "rate_limited" or failure.status >= 500:
         return failure

@@ -87,7 +87,14 @@ class Connections:
             adapter,
             bases=bases,
             upstream=self._upstream,
-            credentials=Credentials(account, adapter, self._upstream, self._renewed),
+            credentials=Credentials(
+                account,
+                adapter,
+                self._upstream,
+                self._renewed,
+                orders=self._orders,
+                wait=self._lock_wait,
+            ),
             tenant=Tenant(str(bases[""]), secrets, self._locks, self._orders, wait=self._lock_wait),
         )
 

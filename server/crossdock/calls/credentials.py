@@ -1,6 +1,7 @@
 """How one account's requests are signed, and how its tokens are renewed.
 
-A renewal runs once for all who wait for it, and what it rotates is kept before it is used.
+A renewal runs once for all who wait for it, in this process and in all others, and what it rotates
+is kept before it is used.
 """
 
 from __future__ import annotations
@@ -9,25 +10,38 @@ import asyncio
 import math
 import time
 from collections.abc import Mapping
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 import msgspec
 from yarl import URL
 
+from crossdock.adapter.auth import may_rotate
 from crossdock.adapter.load import Adapter
 from crossdock.adapter.manifest import FailuresSpec
 from crossdock.authoring import Outgoing, Renewal, UpstreamReply
 from crossdock.calls.echoes import searched, secret_values
+from crossdock.calls.locks import ALONE
 from crossdock.calls.seals import sealed
 from crossdock.calls.targets import Origin, header_lines, origin_of, query_string
 from crossdock.calls.upstream import Upstream
-from crossdock.errors import UpstreamFailure
-from crossdock.model import Account, Renewed, Struct
+from crossdock.errors import Busy, StoreAway, StoreError, UpstreamFailure
+from crossdock.model import ACCESS_TOKEN, Account, OrderLocks, Renewed, Struct
 from crossdock.redaction import likely_secrets, redactor
 
 _EARLY = 60.0  # renew this long before a token's end, or at four fifths of a short life
 _UNSAID = 300.0
 _LONGEST = 100 * 365 * 86_400.0  # seconds; what claims more was not meant
+
+
+_AGAIN = 0.25  # seconds until what could not be kept is tried to be kept again
+
+
+class _Access(Struct, frozen=True, kw_only=True):
+    """A token as it is kept for other processes; `ends` is when it is to be renewed."""
+
+    token: str
+    ends: float
 
 
 class Signature(Struct, frozen=True, kw_only=True):
@@ -43,9 +57,18 @@ class Credentials:
     """Signs for one account, by its adapter's scheme."""
 
     def __init__(
-        self, account: Account, adapter: Adapter, upstream: Upstream, renewed: Renewed
+        self,
+        account: Account,
+        adapter: Adapter,
+        upstream: Upstream,
+        renewed: Renewed,
+        *,
+        orders: OrderLocks = ALONE,
+        wait: float = 10.0,
     ) -> None:
         self._account = account
+        self._orders = orders
+        self._wait = wait
         self._auth = adapter.auth
         self._settings = adapter.complete(account.settings)
         self._kept = renewed
@@ -53,8 +76,10 @@ class Credentials:
         self._fixed = {"Content-Type": "application/json", **adapter.manifest.headers}
         self._values = {name: secret.reveal() for name, secret in account.credentials.items()}
         self._recalled = False
+        self._token = self._refused = ""
         self._unkept: Mapping[str, str] = {}
         self._renewing: asyncio.Task[Signature] | None = None
+        self._keeping: asyncio.Task[None] | None = None
         self.renewable = self._auth.renews
         self._signature = None if self.renewable else self._sign(None)
         self.unsigned = Signature(headers=self._fixed, lines=header_lines(self._fixed))
@@ -72,7 +97,7 @@ class Credentials:
     async def replace(self, refused: Signature) -> Signature:
         """Return another signature for one that the provider refused with a 401."""
         if self._signature is refused:  # else somebody renewed it meanwhile
-            self._signature = None
+            self._signature, self._refused = None, self._token
         return await self.signature()
 
     @property
@@ -114,38 +139,113 @@ class Credentials:
             task.exception()  # everyone who waited has it; asyncio need not report it again
 
     async def _renew(self) -> Signature:
-        if not self._recalled:
-            configured = self._account.credentials
-            current = await self._kept.current(self._account.id, configured)
-            self._values.update({name: secret.reveal() for name, secret in current.items()})
-            self._recalled = True
-        await self._keep()
+        """Renew as the only process that does, unless another one has done so by then."""
+        async with AsyncExitStack() as stack:
+            try:
+                lock = self._orders.hold("renewal", self._account.id, wait=self._wait)
+                await stack.enter_async_context(lock)
+            except StoreAway:
+                if may_rotate(self._auth, self._values):
+                    raise _unsafe() from None
+                return await self._exchange()
+            except Busy:
+                raise _elsewhere(self._wait) from None
+            await self._keep()
+            await self._recall()
+            if self._signature is not None and time.monotonic() < self._ends:
+                return self._signature
+            return await self._exchange()
+
+    async def _recall(self) -> None:
+        """Read what was kept: once, and each time where other processes renew as well."""
+        if self._recalled and not self._orders.shared:
+            return
+        current = await self._kept.current(self._account.id, self._account.credentials)
+        found = {name: secret.reveal() for name, secret in current.items()}
+        access = found.pop(ACCESS_TOKEN, None)
+        self._values.update(found)
+        self._recalled = True
+        if access is None or not self._orders.shared:
+            return
+        kept = msgspec.json.decode(access, type=_Access)
+        left = kept.ends - time.time()
+        if kept.token in (self._token, self._refused) or left <= 0:
+            return
+        self._hide(kept.token)
+        self._use(kept.token, left)
+
+    async def _exchange(self) -> Signature:
+        """Ask the provider for a token; what that changes is kept before it is used."""
         started = time.monotonic()
         renewal = await self._auth.renew(self._values, self._settings, self._endpoint)
+        use = _use_of(renewal)
         # The old one is spent: should anything fail now, the new one must not be lost with it.
         self._values.update(renewal.changed)
         self._unkept = {**self._unkept, **renewal.changed}
-        self._hide(renewal)
-        await self._keep()
+        if renewal.token and self._orders.shared:
+            access = _Access(token=renewal.token, ends=time.time() + use)
+            text = msgspec.json.encode(access).decode()
+            self._unkept = {**self._unkept, ACCESS_TOKEN: text}
+        self._hide(renewal.token)
+        try:
+            await self._keep()
+        except StoreError:
+            if renewal.changed or not self._orders.shared:
+                raise
         if not renewal.token:
             raise UpstreamFailure(
                 "upstream_malformed",
                 "The provider's token service answered without an access_token.",
             )
-        self._ends = started + _use_of(renewal)
-        self._signature = self._sign(renewal.token)
+        return self._use(renewal.token, use - (time.monotonic() - started))
+
+    def _use(self, token: str, seconds: float) -> Signature:
+        self._token = token
+        self._ends = time.monotonic() + seconds
+        self._signature = self._sign(token)
         return self._signature
 
-    def _hide(self, renewal: Renewal) -> None:
+    def _hide(self, token: str) -> None:
         """Hide what is current for as long as it is; what it replaces is hidden for a while."""
-        current = [renewal.token, *secret_values(self._manifest, self._values)]
+        current = [token, *secret_values(self._manifest, self._values)]
         redactor.pin(tokens_of(self._account.id), current)
         self.searched = searched(current)
 
     async def _keep(self) -> None:
-        if self._unkept:
-            await self._kept.keep(self._account.id, self._account.credentials, self._unkept)
+        if not self._unkept:
+            return
+        keeping = self._unkept
+        try:
+            await self._kept.keep(self._account.id, self._account.credentials, keeping)
+        except StoreError:
+            if self._orders.shared and self._keeping is None:  # or another process uses a spent one
+                self._keeping = asyncio.create_task(self._keep_again())
+            raise
+        if self._unkept is keeping:
             self._unkept = {}
+
+    async def _keep_again(self) -> None:
+        try:
+            while self._unkept:
+                await asyncio.sleep(_AGAIN)
+                with suppress(StoreError):
+                    await self._keep()
+        finally:
+            self._keeping = None
+
+
+def _unsafe() -> Busy:
+    return Busy(
+        "The account's credentials cannot be renewed safely now, since the gateway's store does "
+        "not answer; nothing was sent. Try again shortly."
+    )
+
+
+def _elsewhere(seconds: float) -> Busy:
+    return Busy(
+        f"The account's credentials have been renewed elsewhere for {seconds:g} s, without an end; "
+        "nothing was sent. Try again shortly."
+    )
 
 
 def tokens_of(account_id: str) -> str:

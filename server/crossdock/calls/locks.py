@@ -42,6 +42,8 @@ class Locks:
 class _Alone:
     """The lock and the locks of a process without a store: others do not exist."""
 
+    shared = False
+
     def hold(
         self, *key: str, wait: float, beside: OrderLock | None = None
     ) -> AbstractAsyncContextManager[OrderLock]:

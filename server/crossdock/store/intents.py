@@ -42,6 +42,8 @@ class OwnOrderLocks:
     `seconds` are how long a write may be on its way.
     """
 
+    shared = False
+
     def __init__(
         self, database: Database, process: str, pepper: Callable[[], bytes], *, seconds: float
     ) -> None:

@@ -45,6 +45,8 @@ DELETE FROM write_intents WHERE key = '{key}' AND holder = '{holder}'; COMMIT;
 class SharedOrderLocks:
     """Implements OrderLocks. `seconds` are how long a write may be on its way."""
 
+    shared = True
+
     def __init__(
         self, sessions: LockSessions, process: str, pepper: Callable[[], bytes], *, seconds: float
     ) -> None:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from datetime import datetime
 
+import msgspec
 from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select, update
 
-from crossdock.model import Secret
+from crossdock.model import ACCESS_TOKEN, Secret
 from crossdock.store import tables
 from crossdock.store.database import Database
 from crossdock.store.keys import Keys, names_key
@@ -32,17 +34,20 @@ class RenewedCredentials:
     async def current(
         self, account_id: str, configured: Mapping[str, Secret]
     ) -> Mapping[str, Secret]:
-        """Return the configured credentials with the renewed ones in their place.
+        """Return the configured credentials with the renewed ones in their place, and with them a
+        kept ACCESS_TOKEN.
 
         Raises SealBroken when a renewed value cannot be read: the configured one is spent."""
 
         def work(connection: Connection) -> Mapping[str, Secret]:
             query = select(_ROWS).where(_ROWS.c.account_id == account_id)
-            renewed = {
-                row.field: Secret(self._open(connection, account_id, row.field, row.sealed))
-                for row in connection.execute(query)
-                if row.configured_hash == self._hash(row.field, configured)
-            }
+            renewed = {}
+            for row in connection.execute(query):
+                if row.configured_hash != self._hash(row.field, configured):
+                    continue
+                with suppress(SealBroken) if row.field == ACCESS_TOKEN else nullcontext():
+                    plain = self._open(connection, account_id, row.field, row.sealed)
+                    renewed[row.field] = Secret(plain)
             return {**configured, **renewed}
 
         return await self._database.read(work)
@@ -101,7 +106,11 @@ class RenewedCredentials:
         return any(names_key(sealed, key_id) for sealed in rows)
 
     def _hash(self, field: str, configured: Mapping[str, Secret]) -> bytes:
-        value = configured[field].reveal() if field in configured else ""
+        if field == ACCESS_TOKEN:  # of all of them; each must be what it was
+            pairs = sorted((name, secret.reveal()) for name, secret in configured.items())
+            value = msgspec.json.encode(pairs).decode()
+        else:
+            value = configured[field].reveal() if field in configured else ""
         return hmac.digest(self._keys.ring.pepper, f"{field}\0{value}".encode(), "sha256")
 
     def _seal(self, key_id: str, account_id: str, field: str, plain: str) -> str:
