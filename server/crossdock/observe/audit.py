@@ -20,7 +20,7 @@ from crossdock.redaction import redactor
 from crossdock.store import AuditEntry
 
 FLUSH_SECONDS = 0.2
-_BATCH = 500
+_BATCH = 1000
 _NAME = 200
 log = logger(__name__)
 

@@ -42,3 +42,5 @@ outliving: web.AppKey[set[asyncio.Task[None]]] = web.AppKey("outliving")
 afterwards: web.RequestKey[list[Callable[[], None]]] = web.RequestKey("afterwards")
 """What is to be called when the answer was written, or nobody takes it any more."""
 request_id: web.RequestKey[str] = web.RequestKey("request_id", str)
+usual: web.RequestKey[bool] = web.RequestKey("usual", bool)
+"""Whether a request has the shape that nearly all have, and takes the short way of `front.py`."""

@@ -15,10 +15,10 @@ from aiohttp import web
 
 from crossdock.protocol.messages import Reply
 from crossdock.protocol.replay import Stream
-from crossdock.web import app_keys, sse
-from crossdock.web.accept import Accepts, accepted
-from crossdock.web.replies import JSON
+from crossdock.web import app_keys
+from crossdock.web.accept import accepted
 from crossdock.web.sse import GONE, EventStream
+from crossdock.web.whole import whole
 
 
 class PostChannel:
@@ -150,11 +150,11 @@ class PostChannel:
     async def finish(self, reply: Reply) -> web.StreamResponse:
         """Send the answer and return the response."""
         if self._lock is None and self._response is None:
-            return _whole(reply, self._accepts, self._request)
+            return whole(reply, self._accepts, self._request)
         async with self._alone():
             response = self._response
             if response is None:
-                return _whole(reply, self._accepts, self._request)
+                return whole(reply, self._accepts, self._request)
             if reply.payload is not None:
                 await self._write(reply.payload)
             self.close()
@@ -174,20 +174,3 @@ class PostChannel:
             self._request.app[app_keys.keepalive].leave(self)
         if self._stream is not None:
             self._request.app[app_keys.streams].end(self._stream)
-
-
-def _whole(reply: Reply, accepts: Accepts, request: web.Request) -> web.Response:
-    if reply.silent:
-        return web.Response(
-            body=b": cancelled\n\n", headers=sse.headers(request), content_type=sse.EVENTS
-        )
-    if reply.payload is None:
-        return web.Response(status=reply.status)
-    headers = dict(reply.headers)
-    if not accepts.json and reply.status == 200:
-        return web.Response(
-            body=sse.event(reply.payload),
-            headers={**headers, **sse.headers(request)},
-            content_type=sse.EVENTS,
-        )
-    return web.Response(body=reply.payload, status=reply.status, headers=headers, content_type=JSON)

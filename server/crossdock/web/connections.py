@@ -13,6 +13,7 @@ from aiohttp import web
 from crossdock.config import LimitSettings
 from crossdock.log import logger
 from crossdock.web import app_keys
+from crossdock.web.front import Front
 from crossdock.web.guards import QuietHandler
 
 _EVERY = 1.0
@@ -184,6 +185,7 @@ class BoundedRunner(web.AppRunner):
         server = await super()._make_server()
         server.__class__ = _BoundedServer
         cast(_BoundedServer, server).bounds = self.bounds
+        server.request_handler = Front(self.app, server.request_handler)
         return server
 
     async def cleanup(self) -> None:

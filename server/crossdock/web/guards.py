@@ -37,16 +37,24 @@ def is_mcp(request: web.BaseRequest) -> bool:
 
 @web.middleware
 async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Give every request an id; a proper one that came along is kept."""
-    given = request.headers.get("X-Request-Id", "")
-    # It goes into the log and the audit, so one that holds a secret is not a proper one.
-    proper = _REQUEST_ID.fullmatch(given) and redactor.clean(given) == given
-    request_id = given if proper else os.urandom(16).hex()
-    request[app_keys.request_id] = request_id
+    """Give every request an id, and its answer too."""
+    request_id = identified(request)
     response = await handler(request)
     if not response.prepared:
         response.headers["X-Request-Id"] = request_id
     return response
+
+
+def identified(request: web.BaseRequest) -> str:
+    """Give a request an id and return it; a proper one that came along is kept."""
+    given = request.headers.get("X-Request-Id")
+    # It goes into the log and the audit, so one that holds a secret is not a proper one.
+    if given and _REQUEST_ID.fullmatch(given) and redactor.clean(given) == given:
+        request_id = given
+    else:
+        request_id = os.urandom(16).hex()
+    request[app_keys.request_id] = request_id
+    return request_id
 
 
 @web.middleware
@@ -54,19 +62,24 @@ async def last_resort(request: web.Request, handler: Handler) -> web.StreamRespo
     """Turn what nobody else answered into JSON: never a traceback, never the request line."""
     try:
         return await handler(request)
-    except web.HTTPException as error:
+    except Exception as error:
+        return await answer_to(request, error)
+
+
+async def answer_to(request: web.Request, error: Exception) -> web.Response:
+    """Return what is replied to a request that ended with this error."""
+    if isinstance(error, web.HTTPException):
         return _http_error(request, error)
-    except Refused as refused:
+    if isinstance(error, Refused):
         if is_mcp(request):
             # A body that did not come is not waited for again.
-            return refusal(refused, None if refused.status == 408 else await id_of(request))
-        headers = refusal_headers(refused)
-        return error_reply(refused.status, refused.error, str(refused), refused.details, headers)
-    except Exception as error:
-        request_id = request.get(app_keys.request_id, "")
-        told = isinstance(error, CrossdockError)
-        log.error("request.failed", request_id=request_id, exc_info=not told and error)
-        return error_reply(500, "internal", f"Internal error (request {request_id})")
+            return refusal(error, None if error.status == 408 else await id_of(request))
+        headers = refusal_headers(error)
+        return error_reply(error.status, error.error, str(error), error.details, headers)
+    request_id = request.get(app_keys.request_id, "")
+    told = isinstance(error, CrossdockError)
+    log.error("request.failed", request_id=request_id, exc_info=not told and error)
+    return error_reply(500, "internal", f"Internal error (request {request_id})")
 
 
 def _http_error(request: web.Request, error: web.HTTPException) -> web.Response:
