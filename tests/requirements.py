@@ -296,6 +296,8 @@ door:body:bounded  A request body above the limit is refused with 413, and one w
 
 # public contract, adapters and plugins
 door:plugin:isolated  A broken plugin is named with its reason while everything else serves.
+authors:check  `crossdock check` tells every mistake at once, each by one rule with file, line, key
+    and remedy; what it calls an error is not served.
 authors:declared  Schemes, further hosts, bodies, answers and pages do on the wire what adapter.toml
     declares of them, in every revision.
 

@@ -27,9 +27,13 @@ class ConfigError(CrossdockError):
 
 
 class AdapterError(CrossdockError):
-    """An adapter's files are wrong; the text begins with file:line."""
+    """An adapter's files are wrong; the text begins with file:line.
+
+    `adapter` is what Python gave for them, for those who look for more mistakes.
+    """
 
     kind = "adapter"
+    adapter: object = None
 
 
 class PluginError(CrossdockError):

@@ -322,11 +322,12 @@ def load_plugins(settings: Settings) -> Plugins:
 def load_folders(folders: Iterable[Path]) -> Plugins:
     """Load the plugins of these folders, whoever may write them, and nothing else."""
     plugins = Plugins(PluginSettings(folder=""), Path())
-    plugins.take((one.name, str(one), "", partial(_from_folder, one)) for one in folders)
+    plugins.take((one.name, str(one), "", partial(import_folder, one)) for one in folders)
     return plugins
 
 
-def _from_folder(folder: Path) -> ModuleType:
+def import_folder(folder: Path) -> ModuleType:
+    """Import the package in a folder, whether it is installed or not."""
     sys.path.insert(0, str(folder.parent))  # a distribution may name its own modules in full
     try:
         return _import(folder.name, folder / "__init__.py")

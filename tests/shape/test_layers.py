@@ -18,7 +18,7 @@ CORE = Path("server/crossdock")
 # layer: the layers it may import. OPEN_TO_ALL and the bare package are open to all.
 LAYERS: dict[str, set[str]] = {
     "__main__": {"cli"},
-    "cli": {"access", "adapter", "calls", "client", "config", "control", "gateway", "log"}
+    "cli": {"access", "adapter", "calls", "client", "config", "control", "gateway", "lint", "log"}
     | {"plugins", "redaction", "secrets", "store", "web"},
     "testing": {"access", "adapter", "calls", "client", "config", "control", "gateway", "log"}
     | {"observe", "plugins", "store", "web"},
@@ -43,6 +43,7 @@ LAYERS: dict[str, set[str]] = {
     "calls": {"adapter", "config", "log", "redaction", "signing"},
     "observe": {"log", "redaction", "store"},
     "protocol": {"bus", "log", "redaction", "signing"},
+    "lint": {"adapter", "calls", "hookspecs", "plugins"},
     "plugins": {"adapter", "config", "hookspecs", "log", "secrets"},
     "store": {"secrets"},
     "secrets": set(),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import msgspec
@@ -49,15 +50,6 @@ class Files(msgspec.Struct, frozen=True, kw_only=True):
     docs: bool
 
 
-class Given(msgspec.Struct, frozen=True, kw_only=True):
-    """What Python gives to load_adapter. `mappers` None: it did not load, so nobody knows.
-    `mentioned` are the words in its texts, where it signs by itself."""
-
-    mappers: Mapping[str, Mapper] | None = None
-    auth: Auth | None = None
-    mentioned: frozenset[str] = frozenset()
-
-
 class Expansion(msgspec.Struct, frozen=True, kw_only=True):
     """Further endpoints and their page for accounts with certain settings.
 
@@ -69,6 +61,22 @@ class Expansion(msgspec.Struct, frozen=True, kw_only=True):
     page_name: str
     page: str
     mappers: Mapping[str, Mapper] = {}
+
+
+Expand = Callable[[Mapping[str, Any]], Iterable[Expansion]]
+SpellObject = Callable[[str], str]
+
+
+class Given(msgspec.Struct, frozen=True, kw_only=True):
+    """What Python gives to load_adapter. `mappers` None: it did not load, so nobody knows.
+    `mentioned` are the words in its texts, where it signs by itself."""
+
+    mappers: Mapping[str, Mapper] | None = None
+    auth: Auth | None = None
+    expand: Expand | None = None
+    objects: SpellObject | None = None
+    sandbox: str | ModuleType | None = None
+    mentioned: frozenset[str] = frozenset()
 
 
 class _Contribution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -135,7 +143,8 @@ def declare(files: Files, given: Given, *, lint: bool = False) -> Declared:
     if readable:
         for stage in (HEAD, AUTH, ENDPOINTS):
             verdict.ask(stage, head)
-        unmapped = _ask_mappers(verdict, head, given.mappers or {}, files.folder)
+        if _tools_are_known(head):
+            unmapped = _ask_mappers(verdict, head, given.mappers or {}, files.folder)
         methods = _methods(head, verdict.losses, _paging(head))
     fatal = verdict.losses.fatal()
     source = f"{head.folder}/{head.file}"
@@ -150,10 +159,25 @@ def declare(files: Files, given: Given, *, lint: bool = False) -> Declared:
     )
 
 
+def examine(
+    files: Files, given: Given, expansions: Iterable[Expansion] = (), *, lint: bool = False
+) -> tuple[Declared, Assembled]:
+    """Judge an adapter as far as its files go, also where an error takes all of it."""
+    declared = declare(files, given, lint=lint)
+    assembly = Assembly(declared, given, lint=lint)
+    assembly.take(files.pages)
+    for expansion in expansions:
+        assembly.expand(expansion)
+    return declared, assembly.assemble(docs=files.docs)
+
+
 def _tools_are_known(head: Declaration) -> bool:
     """Whether it can be told which tools are meant, so that headings may be judged."""
     resources = head.given.get("resources")
-    return head.adapter == head.given.get("name") and isinstance(resources, dict)
+    keys = ("resources", "methods", "tool", "singular")
+    misspelt = any(one.near in keys for one in head.mistakes)
+    named = head.adapter == head.given.get("name")
+    return named and isinstance(resources, dict) and not misspelt
 
 
 def _ask_mappers(
@@ -199,6 +223,7 @@ class Assembly:
         self._bindings: dict[str, Binding] = {}
         self._lost: set[str] = set()
         self._swallowed: set[str] = set()
+        self._elsewhere: set[str] = set()
         self._lost_defs: set[tuple[str, str]] = set()
         self._unread_defs: set[str] = set()
 
@@ -268,6 +293,8 @@ class Assembly:
             self._lost |= tools
             if finding.rule == "page-fence":
                 self._swallowed |= tools
+            if finding.rule in ("page-language", "page-second-block"):
+                self._elsewhere |= tools
             if finding.rule == "page-intro" or not flaw.place:
                 self._unread_defs.add(flaw.file)
 
@@ -295,7 +322,8 @@ class Assembly:
         described.unread = page.file in self._unread_defs
         broken = bool(self._ask(WRITTEN, described))
         described.broken = broken
-        broken |= bool(self._ask(TOGETHER, described))
+        if tool not in self._elsewhere:  # nobody knows what its arguments are
+            broken |= bool(self._ask(TOGETHER, described))
         lost = any(
             (page.file, name) in self._lost_defs or name not in described.defs
             for name in described.references()

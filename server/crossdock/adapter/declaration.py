@@ -131,7 +131,9 @@ class Declaration:
             methods = resource.get("methods") if isinstance(resource, dict) else None
             for method in methods if isinstance(methods, dict) else ():
                 place = ("resources", name, "methods", method)
-                found.setdefault(self._meant(place), place)
+                # What is no identifier is told; its page is named as it should have been.
+                meant = re.sub("[^a-z0-9_]", "_", self._meant(place).lower())
+                found.setdefault(meant, place)
         return found
 
     def _meant(self, place: Place) -> str:

@@ -10,15 +10,23 @@ import hashlib
 import importlib
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import msgspec
 
-from crossdock.adapter.assembly import Assembly, Declared, Expansion, Files, Given, declare
+from crossdock.adapter.assembly import (
+    Assembly,
+    Declared,
+    Expand,
+    Expansion,
+    Files,
+    Given,
+    SpellObject,
+    declare,
+)
 from crossdock.adapter.auth import auth_of, completed
 from crossdock.adapter.binding import Toolset
 from crossdock.adapter.declaration import TOML
@@ -27,10 +35,6 @@ from crossdock.authoring import Auth, Endpoint, Mapper, SignsRequests
 from crossdock.errors import AdapterError, InvalidArguments, words_of
 
 _PLAIN = Endpoint(verb="GET", path="/")
-
-
-Expand = Callable[[Mapping[str, Any]], Iterable[Expansion]]
-SpellObject = Callable[[str], str]
 
 
 class _Loaded(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,24 +53,17 @@ class _Loaded(msgspec.Struct, frozen=True, kw_only=True):
 class Adapter:
     """The installed knowledge of one provider. Made by `load_adapter`, never by hand."""
 
-    def __init__(
-        self,
-        folder: Path,
-        mappers: Mapping[str, Mapper],
-        auth: Auth | SignsRequests | None,
-        expand: Expand | None,
-        *,
-        objects: SpellObject | None,
-        sandbox: Callable[[], ModuleType] | None,
-    ) -> None:
-        self._folder = folder
-        self._toml, self._docs = folder / "adapter.toml", folder / "docs"
-        self.given = Given(mappers=dict(mappers), auth=None if auth is None else completed(auth))
-        self._expand = expand
-        self.spell_object = objects
-        self._sandbox = sandbox
+    def __init__(self, folder: Path, given: Given, module: str) -> None:
+        self.folder = folder
+        self._toml, self._docs = folder / TOML, folder / "docs"
+        self.given = given
+        self._module = module
         self.release = ""
-        self._loaded = self._read(generation=1)
+        try:
+            self._loaded = self._read(generation=1)
+        except AdapterError as error:
+            error.adapter = self
+            raise
 
     @property
     def name(self) -> str:
@@ -87,7 +84,18 @@ class Adapter:
     def sandbox(self) -> ModuleType | None:
         """The sandbox, imported by this: serving has no use for it, so only demo, dev and tests
         ask."""
-        return None if self._sandbox is None else self._sandbox()
+        given = self.given.sandbox
+        return importlib.import_module(given, self._module) if isinstance(given, str) else given
+
+    @property
+    def spell_object(self) -> SpellObject | None:
+        """Returns the provider's spelling of a kind of record; None: there are no kinds."""
+        return self.given.objects
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether its files could be read: what failed to is only known to the error."""
+        return hasattr(self, "_loaded")
 
     @property
     def generation(self) -> int:
@@ -144,7 +152,7 @@ class Adapter:
             return msgspec.structs.replace(self._of(()), problems=(problem,))
 
     def _expanded(self, settings: Mapping[str, Any]) -> Toolset:
-        expansions = tuple(self._expand(settings)) if self._expand else ()
+        expansions = tuple(self.given.expand(settings)) if self.given.expand else ()
         for expansion in expansions:
             if not isinstance(expansion, Expansion):
                 raise AdapterError(f"it gave {type(expansion).__name__}; yield Expansion")
@@ -186,11 +194,11 @@ class Adapter:
 
     def _read(self, generation: int) -> _Loaded:
         stamp = self._looked()
-        files = read_files(self._folder)
+        files = read_files(self.folder)
         declared = declare(files, self.given)
         if declared.manifest is None:
             (fatal,) = declared.fatal
-            raise AdapterError(fatal.text(self._folder.name))
+            raise AdapterError(fatal.text(self.folder.name))
         return _Loaded(
             declared=declared,
             manifest=declared.manifest,
@@ -214,7 +222,7 @@ class Adapter:
             bindings=made.bindings,
             withheld=made.withheld,
             problems=tuple(
-                one.text(self._folder.name) for one in made.findings if one.severity == "error"
+                one.text(self.folder.name) for one in made.findings if one.severity == "error"
             ),
             findings=made.findings,
         )
@@ -272,11 +280,11 @@ def load_adapter(
     origin = sys.modules[module].__file__
     if origin is None:
         raise AdapterError(f"{module}: has no file, so its adapter.toml cannot be found")
-    imported = partial(_sandbox, sandbox, module) if sandbox is not None else None
-    return Adapter(
-        Path(origin).parent, mappers or {}, auth, expand, objects=objects, sandbox=imported
+    given = Given(
+        mappers=dict(mappers or {}),
+        auth=None if auth is None else completed(auth),
+        expand=expand,
+        objects=objects,
+        sandbox=sandbox,
     )
-
-
-def _sandbox(given: str | ModuleType, module: str) -> ModuleType:
-    return importlib.import_module(given, module) if isinstance(given, str) else given
+    return Adapter(Path(origin).parent, given, module)

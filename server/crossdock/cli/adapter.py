@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,13 +18,15 @@ from crossdock.cli.options import UsageError, words
 from crossdock.cli.output import Config, Json, print_json, print_table
 
 if TYPE_CHECKING:
-    from crossdock.adapter import Adapter
     from crossdock.adapter.binding import Toolset
+    from crossdock.adapter.findings import Finding
     from crossdock.authoring import Tool
     from crossdock.config import AccountSettings, Settings
     from crossdock.control.responses import ShownAccount
+    from crossdock.lint.places import AdapterPlace
+    from crossdock.lint.report import Report
     from crossdock.model import Scope
-    from crossdock.plugins import PluginRecord, Plugins
+    from crossdock.plugins import Plugins
 
 
 def _load(config: Any) -> tuple[Settings, Plugins]:
@@ -47,114 +48,92 @@ def check(
             validator=Number(gte=1),
         ),
     ] = None,
+    strict: Annotated[bool, Parameter(help="Fail on a warning, too.", negative="")] = False,
     config: Config = None,
     json: Json = False,
 ) -> int:
-    """Lint adapters: endpoints withheld for want of documentation, errors with file:line.
+    """Lint adapters: everything that is wrong with them at once, with file, line and remedy.
 
-    Each is named, or a path: a folder with an adapter.toml, or a distribution that holds one.
-    Without any, all that are loaded are checked. Exits 1 on an error.
-    Example: `crossdock check malomo ./adapters/mine`
+    Each is named, or a path: a folder with an adapter.toml, a distribution, or a folder of such.
+    Nothing need be installed or configured for a path. Without any, all that are installed are
+    checked. Exits 1 on an error.
+    Example: `crossdock check malomo ./adapters/mine --strict`
     """
-    paths = [Path(word) for word in adapters if _is_path(word)]
+    from crossdock import log
+    from crossdock.lint.report import report
+
+    paths = [word for word in adapters if _is_path(word)]
     names = [word for word in adapters if not _is_path(word)]
-    found, failures = _named(names, config) if names or not paths else ([], [])
-    for path in paths:
-        loaded = _in_folder(path)
-        found += loaded.adapters.values()
-        failures += [record for record in loaded.records() if record.error]
-    reports = [_report(adapter, max_tokens) for adapter in found]
+    places, found = _named(names, config) if names or not paths else ([], [])
+    places += [place for path in paths for place in _in_path(Path(path))]
+    log.configure("error")
+    reports = []
+    for place in places:
+        one, findings = report(place, max_tokens)
+        reports.append(one)
+        found += findings
+    grave = ("error", "warning") if strict else ("error",)
+    ok = not any(one.severity in grave for one in found)
     if json:
-        print_json({"adapters": reports, "plugins": [msgspec.to_builtins(r) for r in failures]})
+        shown = {"ok": ok, "adapters": reports, "findings": found}
+        print_json(msgspec.to_builtins(shown))
     else:
-        for report in reports:
-            _print_report(report)
-        for record in failures:
-            print(f"{record.name}  failed to load from {record.source}\n  error     {record.error}")
-    return int(bool(failures) or any(report["errors"] for report in reports))
+        _print_reports(reports, found)
+    return int(not ok)
 
 
 def _is_path(word: str) -> bool:
     return "/" in word or os.sep in word or word in (".", "..")
 
 
-def _named(names: list[str], config: Path | None) -> tuple[list[Adapter], list[PluginRecord]]:
-    """Return the loaded adapters of these names, or all; and the plugins that did not load."""
+def _in_path(path: Path) -> list[AdapterPlace]:
+    from crossdock.lint.places import places_in
+
+    found = places_in(path)
+    if not found:
+        raise UsageError(f"{path} holds no adapter.toml; name a folder that has one, or an adapter")
+    return found
+
+
+def _named(names: list[str], config: Path | None) -> tuple[list[AdapterPlace], list[Finding]]:
+    """Return where the adapters of these names lie, or all; and what is wrong with plugins that
+    are none."""
     from crossdock.errors import CrossdockError
+    from crossdock.lint.installed import place_of, unloaded
 
     _, plugins = _load(config)
-    broken = [record for record in plugins.records() if record.error]
-    unknown = [name for name in names if name not in plugins.adapters]
-    if unknown and not any(name == record.name for name in unknown for record in broken):
-        known = ", ".join(sorted(plugins.adapters)) or "none"
-        near = f"; the folder is ./{unknown[0]}" if Path(unknown[0]).is_dir() else ""
-        raise CrossdockError(f"no adapter {unknown[0]!r} is loaded; loaded: {known}{near}")
-    return (
-        [one for name, one in sorted(plugins.adapters.items()) if not names or name in names],
-        [record for record in broken if not names or record.name in names],
-    )
+    broken = [record for record in plugins.records() if record.error and not record.adapters]
+    known = {*plugins.adapters, *(record.name for record in broken)}
+    for name in names:
+        if name not in known:
+            near = f"; the folder is ./{name}" if Path(name).is_dir() else ""
+            listed = ", ".join(sorted(plugins.adapters)) or "none"
+            raise CrossdockError(f"no adapter {name!r} is loaded; loaded: {listed}{near}")
+    loaded = sorted(plugins.adapters.items())
+    places = [place_of(one) for name, one in loaded if not names or name in names]
+    found = []
+    for record in broken:
+        if not names or record.name in names:
+            place, finding = unloaded(record)
+            places += [place] if place else []
+            found += [finding] if finding else []
+    return places, found
 
 
-def _in_folder(path: Path) -> Plugins:
-    """Load what lies in a folder, whatever is installed or configured."""
-    from crossdock import log
-    from crossdock.plugins import load_folders
-
-    searches = (path.glob(f"{depth}adapter.toml") for depth in ("", "*/", "*/*/"))
-    manifests = next((found for search in searches if (found := sorted(search))), [])
-    if not manifests:
-        raise UsageError(f"{path} holds no adapter.toml; name a folder that has one, or an adapter")
-    log.configure("error")
-    with contextlib.redirect_stdout(sys.stderr):  # what an adapter prints is no part of the report
-        return load_folders(manifest.parent.resolve() for manifest in manifests)
-
-
-def _report(adapter: Adapter, max_tokens: int | None) -> dict[str, Any]:
-    from crossdock.adapter.hosts import unfit
-    from crossdock.adapter.schema import compile_schema
-    from crossdock.calls.sizes import tokens_of
-    from crossdock.client.setups import LONGEST_NAME
-    from crossdock.errors import AdapterError
-
-    toolset = adapter.toolset(adapter.defaults())
-    errors = list(toolset.problems)
-    tokens = sum(tokens_of(binding.tool) for binding in toolset.bindings.values())
-    if max_tokens is not None and tokens > max_tokens:
-        errors.append(
-            f"the tools take about {tokens:,} tokens, which is above --max-tokens {max_tokens:,}; "
-            "shorten their texts"
-        )
-    warnings = []
-    for name, binding in toolset.bindings.items():
-        try:
-            compile_schema(binding.schema, binding.tool.source)
-        except AdapterError as error:
-            errors.append(str(error))
-        warnings += [f"{name}: {why}" for why in unfit(binding.tool.input_schema)]
-        if len(f"mcp____{name}") + LONGEST_NAME > 64:
-            warnings.append(
-                f"{name} has {len(name)} characters: some clients put mcp__<server>__ before it "
-                "and refuse more than 64; keep server names short"
-            )
-    return {
-        "adapter": adapter.name,
-        "tools": len(toolset.bindings),
-        "tokens": tokens,
-        "withheld": [msgspec.to_builtins(one) for one in toolset.withheld],
-        "errors": errors,
-        "warnings": warnings,
-    }
-
-
-def _print_report(report: Mapping[str, Any]) -> None:
-    withheld = len(report["withheld"])
-    print(f"{report['adapter']}  {report['tools']} tools, {withheld} withheld")
-    for one in report["withheld"]:
-        print(f"  withheld  {one['name']}   declared in {one['source']}, {one['reason']}")
-    for text in report["warnings"]:
-        print(f"  warning   {text}")
-    for text in report["errors"]:
-        print(f"  error     {text}")
+def _print_reports(reports: list[Report], found: list[Finding]) -> None:
+    for one in reports:
+        print(f"{one.name}  {len(one.tools)} tools, {len(one.withheld)} withheld")
+        folder = Path(one.path).resolve().name
+        for kept in one.withheld:
+            place = f"{folder}/{kept.file}:{kept.line}"
+            print(f"  withheld  {kept.tool}   declared in {place}, {kept.reason}")
+        for finding in found:
+            if finding.adapter == one.name and finding.rule != "withheld":
+                print(f"  {finding.severity:9} {finding.text(folder)}  [{finding.rule}]")
+    names = {one.name for one in reports}
+    for finding in found:
+        if finding.adapter not in names:
+            print(f"{finding.adapter}  failed to load\n  {finding.severity:9} {finding.message}")
 
 
 def plugins(*, config: Config = None, json: Json = False) -> int:

@@ -264,13 +264,21 @@ def test_check_names_mistakes_with_file_and_line_and_fails(
     page.write_text(text.replace('type = "boolean"', 'type = "bool"', 1), encoding="utf-8")
     ended = run("check", "acme", "--config", config)
     assert ended.code == 1
-    assert re.search(r"error +\S*docs/items\.md:\d+: .*JSON Schema", ended.out)
+    assert re.search(
+        r"error +acme/docs/items\.md:\d+: .*JSON Schema.*\[argument-schema\]", ended.out
+    )
     assert "malomo" not in ended.out
     page.write_text(text.replace("[path.id]", "[path.id", 1), encoding="utf-8")
     ended = run("check", "--json", "--config", config)
     assert ended.code == 1
-    (report, _) = json.loads(ended.out)["adapters"]
-    assert "docs/items.md:" in report["errors"][0]
+    shown = json.loads(ended.out)
+    assert shown["ok"] is False
+    assert [one["name"] for one in shown["adapters"]] == ["acme", "malomo"]
+    (error,) = [one for one in shown["findings"] if one["severity"] == "error"]
+    assert (error["rule"], error["file"]) == ("page-block", "docs/items.md")
+    assert sorted(error) == sorted(
+        ["rule", "severity", "adapter", "file", "line", "key", "message", "remedy", "link"]
+    )
 
 
 def test_check_reads_a_folder_that_is_neither_installed_nor_configured(
@@ -278,14 +286,32 @@ def test_check_reads_a_folder_that_is_neither_installed_nor_configured(
 ) -> None:
     folder = tmp_path / "plugins" / "acme"
     config.write_text("[plugins]\nonly = ['malomo']\n", encoding="utf-8")
-    for path in (folder, tmp_path / "plugins", tmp_path):
-        ended = run("check", f"{path}/", "--json")
+    for path in (f"{folder}/", f"{tmp_path}/plugins", f"{tmp_path}/", f"{folder}/adapter.toml"):
+        ended = run("check", path, "--json")
         assert ended.code == 0, ended.err
-        (report,) = json.loads(ended.out)["adapters"]
-        assert (report["adapter"], report["tools"]) == ("acme", len(acme.TOOLS))
+        shown = json.loads(ended.out)
+        assert shown["ok"] is True
+        (report,) = shown["adapters"]
+        assert (report["name"], len(report["tools"])) == ("acme", len(acme.TOOLS))
+        assert Path(report["path"]) == folder
+        assert report["tokens"] > 100
+        (withheld,) = report["withheld"]
+        assert withheld["tool"] == "list_all_acme_secrets_of_state"
+        assert (withheld["file"], withheld["reason"]) == ("adapter.toml", "no section in docs/")
     both = run("check", "malomo", f"{folder}/", "--config", config)
     assert "malomo  21 tools" in both.out
     assert f"acme  {len(acme.TOOLS)} tools" in both.out
+
+
+def test_check_fails_on_a_warning_only_if_it_is_strict(run: Run, tmp_path: Path) -> None:
+    acme.write(tmp_path)
+    folder = f"{tmp_path}/acme"
+    assert run("check", folder).code == 0
+    strict = run("check", folder, "--strict", "--json")
+    assert strict.code == 1
+    shown = json.loads(strict.out)
+    assert shown["ok"] is False
+    assert {one["severity"] for one in shown["findings"]} == {"warning", "note"}
 
 
 def test_check_of_a_folder_keeps_its_prints_out_of_the_report(run: Run, tmp_path: Path) -> None:
@@ -293,7 +319,7 @@ def test_check_of_a_folder_keeps_its_prints_out_of_the_report(run: Run, tmp_path
     module = tmp_path / "acme" / "__init__.py"
     module.write_text("print('loading')\n" + module.read_text(encoding="utf-8"), encoding="utf-8")
     ended = run("check", f"{tmp_path}/acme", "--json")
-    assert json.loads(ended.out)["adapters"]
+    assert "python-print" in {one["rule"] for one in json.loads(ended.out)["findings"]}
     assert "loading" in ended.err
     (tmp_path / "acme" / "adapter.toml").write_text("format =", encoding="utf-8")
     broken = run("check", f"{tmp_path}/acme")
@@ -310,6 +336,7 @@ def test_check_fails_for_an_adapter_above_the_tokens_that_are_allowed(
     over = run("check", "acme", "--max-tokens", str(report["tokens"] - 1), "--config", config)
     assert over.code == 1
     assert f"above --max-tokens {report['tokens'] - 1:,}" in over.out
+    assert "[tokens]" in over.out
 
 
 def test_check_of_a_folder_without_an_adapter_is_wrong_usage(run: Run, tmp_path: Path) -> None:
@@ -321,10 +348,14 @@ def test_check_of_a_folder_without_an_adapter_is_wrong_usage(run: Run, tmp_path:
 
 def test_check_names_a_plugin_that_does_not_load(run: Run, config: Path, tmp_path: Path) -> None:
     (tmp_path / "plugins" / "acme" / "adapter.toml").write_text("format =", encoding="utf-8")
+    (tmp_path / "plugins" / "bad.py").write_text("import nothing_of_the_kind", encoding="utf-8")
+    text = config.read_text(encoding="utf-8").replace('"malomo"]', '"malomo", "bad"]')
+    config.write_text(text, encoding="utf-8")
     ended = run("check", "--config", config)
     assert ended.code == 1
-    assert "acme  failed to load from" in ended.out
     assert "acme/adapter.toml:1: " in ended.out
+    assert "bad  failed to load" in ended.out
+    assert "nothing_of_the_kind" in ended.out
     assert "malomo  21 tools" in ended.out
 
 

@@ -163,6 +163,8 @@ def _second_block(docs: Documentation) -> Iterator[Flaw]:
         for fence in section.fences:
             if fence is section.block or fence.language != "toml":
                 continue
+            if fence.below in docs.declared:
+                continue  # that heading is what is wrong
             if fence.below is None or _holds_arguments(fence.text, "toml"):
                 where = "a second block" if section.block else "a block below ###"
                 yield _flaw(

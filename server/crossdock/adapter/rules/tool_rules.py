@@ -49,8 +49,8 @@ class Made:
         return self.described.line(place)
 
     def key(self, place: Place) -> str:
-        """Return a place with the tool before it."""
-        return self.described.key(place)
+        """Return a place with the tool before it, unless it is one of adapter.toml."""
+        return ".".join(place) if place[:1] == ("resources",) else self.described.key(place)
 
     def written(self, path: list[str]) -> Place:
         """Return where the author wrote what stands at a place of the whole schema."""
