@@ -482,6 +482,14 @@ nodes:workers:replaced  Workers are replaced on SIGHUP, new before old, without 
     one that died is started again.
 nodes:workers:one-metrics  Whichever worker is asked, /metrics has the numbers of all.
 nodes:workers:deaths  Five deaths of workers within a minute end all, in words.
+nodes:orders:parallel  Twenty additions to one order at once, through any nodes, all stay.
+nodes:orders:killed  A node killed in the middle of additions loses none that was acknowledged.
+nodes:orders:late  A write that a killed node has sent and that comes late wipes out nothing.
+nodes:orders:random  After changes and faults at random there is what was acknowledged.
+nodes:grants:everywhere  A URL is known and dead at every node within a second.
+nodes:audit:complete  The call log has every call once, also after a rolling restart.
+nodes:engines:away  Without Redis everything but what crosses nodes goes on; without PostgreSQL
+    reads go on for a while and nothing is written unguarded; both come back by themselves.
 nodes:stop:streams  Streams are told when to come back, each at another moment, and the oldest
     transport gets the answers that it waits for.
 

@@ -145,6 +145,10 @@ class Gateway:
         return Metrics(
             {
                 **self._bus_gauges(),
+                "crossdock_store_up": (
+                    "Whether the store answers.",
+                    lambda: float(not self.housekeeping.unready),
+                ),
                 "crossdock_mcp_servers": ("Live MCP servers.", lambda: self.gate.live_servers),
                 "crossdock_accounts": ("Usable accounts.", lambda: len(self.accounts.all())),
                 "crossdock_calls_running": ("Calls under way.", lambda: self.calls.running),

@@ -134,6 +134,7 @@ class Cluster:
         store, bus = Relay(self.postgres.port), Relay(self.redis.port)
         known = {
             "server": {
+                "node": folder.name,
                 "port": free_port(),
                 "workers": workers,
                 "trusted_proxies": ["127.0.0.1/32"],
@@ -151,10 +152,7 @@ class Cluster:
 
     def start(self, *, nodes: bool = True) -> None:
         """Start what does not run yet; the database is made with the tables of this version."""
-        if not self.postgres.running:
-            self.postgres.start()
-        if not self.redis.running:
-            self.redis.start()
+        self.start_engines()
         _migrated(self.postgres, self.folder)
         self.postgres.create(self.database, _TEMPLATE)
         for node in self.nodes:
@@ -164,11 +162,30 @@ class Cluster:
             self.start_nodes()
             self.front.start()
 
+    def start_engines(self) -> None:
+        """Start PostgreSQL and Redis, unless they run."""
+        for engine in (self.postgres, self.redis):
+            if not engine.running:
+                engine.start()
+
     def start_nodes(self) -> None:
-        """Start every node, at the same time."""
-        begun = [node.launch() for node in self.nodes]
-        for node, since in zip(self.nodes, begun, strict=True):
+        """Start the nodes that do not run, at the same time."""
+        begun = [(node, node.launch()) for node in self.nodes if not node.running]
+        for node, since in begun:
             node.wait_for(READY, since=since)
+
+    def mend(self) -> None:
+        """Put right what a test did: everything runs, nothing is frozen or cut off."""
+        for part in (self.postgres, self.redis, *self.nodes):
+            if part.running:
+                part.thaw()
+        self.start_engines()
+        for node in self.nodes:
+            for relay in node.relays.values():
+                relay.release()
+        self.start_nodes()
+        if not self.front.running:
+            self.front.start()
 
     def stop(self) -> None:
         """End everything; fail if a token stands in a log."""

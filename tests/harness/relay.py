@@ -30,6 +30,9 @@ class Relay:
         self._links: set[asyncio.Task[Any]] = set()
         self._passing = asyncio.Event()
         self._passing.set()
+        self._late = asyncio.Event()
+        self._trap = b""
+        self.trapped = threading.Event()
 
     def start(self) -> None:
         """Begin to listen."""
@@ -40,9 +43,19 @@ class Relay:
         """Let nothing pass any more, and nothing be noticed."""
         self._do(self._set(passing=False))
 
+    def hold_from(self, words: bytes) -> None:
+        """Once these bytes come, keep them back, and what follows on that connection alone; then
+        `trapped` is set, and `deliver` lets them arrive."""
+        self.trapped.clear()
+        self._trap = words
+
     def release(self) -> None:
         """Close what was open, and pass on again."""
         self._do(self._set(passing=True))
+
+    def deliver(self) -> None:
+        """Let what `hold_from` kept back arrive after all."""
+        self._loop.call_soon_threadsafe(self._late.set)
 
     def sever(self) -> None:
         """Close what is open; new connections pass."""
@@ -77,7 +90,6 @@ class Relay:
     async def _end(self) -> None:
         assert self._server is not None
         self._server.close()
-        self._passing.set()
         await self._close()
 
     async def _link(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -100,10 +112,16 @@ class Relay:
                 one.transport.abort()
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        gate = self._passing
         with contextlib.suppress(ConnectionError):
             while data := await reader.read(65536):
-                await self._passing.wait()
+                if self._trap and self._trap in data:
+                    self._trap = b""
+                    gate = self._late
+                    gate.clear()
+                    self.trapped.set()
+                await gate.wait()
                 writer.write(data)
                 await writer.drain()
-            await self._passing.wait()
+            await gate.wait()
         writer.transport.abort()

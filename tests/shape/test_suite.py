@@ -12,6 +12,7 @@ MAY_SLEEP = {
     "tests/harness/patience.py": "the one place that asks again",
     "tests/harness/provider.py": "a provider that drips is made of pauses",
     "tests/conformance/fixture/__init__.py": "the suite wants tools that take a while",
+    "tests/e2e/test_cluster.py": "how long a node is frozen is the fault",
     "tests/e2e/test_kills.py": "the moment of the kill is the test",
 }
 
