@@ -1,3 +1,3 @@
 """A self-hosted MCP gateway to logistics systems."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-from crossdock import __version__
 from crossdock.adapter.declaration import Declaration, reason_of
 from crossdock.adapter.findings import Flaw, Place, Stage
 from crossdock.adapter.manifest import KINDS, fits_setting
 from crossdock.adapter.naming import is_identifier
+from crossdock.adapter.ranges import unmet
 from crossdock.adapter.toml_shapes import Mistake
 
 HEAD = Stage()
@@ -109,21 +109,19 @@ def _requires(head: Declaration) -> Iterator[Flaw]:
     given = head.at("crossdock")
     if not given:
         return
-    from packaging.specifiers import InvalidSpecifier, SpecifierSet
-
     try:
-        fits = SpecifierSet(given).contains(__version__, prereleases=True)
-    except InvalidSpecifier:
+        why = unmet(given)
+    except ValueError:
         yield Flaw(
             place=("crossdock",),
             message=f"{given!r} is no range of versions",
             remedy='write it as ">=0.2,<0.4"',
         )
         return
-    if not fits:
+    if why:
         yield Flaw(
             place=("crossdock",),
-            message=f"it is for crossdock {given}, and this is crossdock {__version__}",
+            message=why,
             remedy="install a crossdock of that range, or a release of the adapter for this one",
         )
 
