@@ -84,7 +84,8 @@ def read_rate(headers: Mapping[str, str], spec: RateLimitSpec) -> RateLimit:
 
     When several waits are given the longest counts. Seconds are rounded up, never below 0.
     """
-    if spec.reset is None and not any("rate" in name or "retry" in name for name in headers):
+    names = " ".join(headers)
+    if "rate" not in names and "retry" not in names and spec.reset is None:
         return NO_RATE_LIMIT  # most answers say nothing
     now = _now(headers)
     limits: list[int] = []

@@ -85,7 +85,9 @@ async def rest(call: Call, context: Context) -> Outcome:
     try:
         if call.tool.lists:
             reply = await context.send(paging.ask(call, request))
-            return await paging.read(call, reply, [*hosts_of(call, context).values()])
+            further = call.tool.paging.style == "next_url"
+            known = [*hosts_of(call, context).values()] if further else []
+            return await paging.read(call, reply, known)
         return await _read(call, await context.send(request), context)
     except UpstreamFailure as failure:
         raise hinted(failure, call) from None

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from crossdock.adapter.bodies import malformed
-from crossdock.adapter.fields import Fields, largest, shortened
+from crossdock.adapter.fields import Fields, largest, shortened, view_of
 from crossdock.authoring import Call, Outcome, Page, RateLimit, Tool
 from crossdock.errors import BadToolOutput
 
@@ -114,7 +114,8 @@ def _list(
     start = _start(records, call.page, tool.paging.id)
     window = records[start : start + (call.limit or tool.paging.limit.default)]
     view = call.fields or outcome.view or tool.view
-    fields = Fields(view, tool.paging.id, told=bool(call.fields))
+    id_field = tool.paging.id
+    fields = Fields(call.fields, id_field) if call.fields else view_of(tuple(view), id_field)
     shown: list[bytes] = []
     notes: list[str] = []
     for record in window:

@@ -52,7 +52,7 @@ class Slots:
         held = self._bytes
         return (
             self.bytes >= limits.answers_bytes_in_all
-            or held[grant.server_id] >= limits.answers_bytes_per_server
+            or held.get(grant.server_id, 0) >= limits.answers_bytes_per_server
         )
 
     def weigh(self, grant: Grant, more: int) -> None:
@@ -67,8 +67,8 @@ class Slots:
         limits = self._limits
         if (
             self.running >= limits.calls_in_all
-            or self._servers[grant.server_id] >= limits.calls_per_server
-            or self._accounts[grant.account_id] >= limits.calls_per_account
+            or self._servers.get(grant.server_id, 0) >= limits.calls_per_server
+            or self._accounts.get(grant.account_id, 0) >= limits.calls_per_account
         ):
             raise Busy(_RUNNING)
         self.running += 1
