@@ -38,7 +38,8 @@ def whole(reply: Reply, accepts: Accepts, request: web.Request) -> web.StreamRes
             headers={**dict(reply.headers), **sse.headers(request)},
             content_type=sse.EVENTS,
         )
-    if app_keys.usual in request and all(_VALUE.fullmatch(value) for _, value in reply.headers):
+    stays = app_keys.usual in request and not request.app[app_keys.draining]()
+    if stays and all(_VALUE.fullmatch(value) for _, value in reply.headers):
         return WrittenReply(reply.payload, reply.status, reply.headers)
     return web.Response(
         body=reply.payload, status=reply.status, headers=dict(reply.headers), content_type=JSON
