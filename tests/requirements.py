@@ -490,6 +490,8 @@ nodes:grants:everywhere  A URL is known and dead at every node within a second.
 nodes:audit:complete  The call log has every call once, also after a rolling restart.
 nodes:engines:away  Without Redis everything but what crosses nodes goes on; without PostgreSQL
     reads go on for a while and nothing is written unguarded; both come back by themselves.
+nodes:doctor:differences  The doctor names who serves, what differs between them, and whether
+    the sums fit.
 nodes:stop:streams  Streams are told when to come back, each at another moment, and the oldest
     transport gets the answers that it waits for.
 

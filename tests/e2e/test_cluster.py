@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import random
 import re
+import sys
 import time
 from typing import Any
 
@@ -293,3 +295,45 @@ async def _ready(visitor: Visitor, node: Node, status: int, word: str) -> bool:
 async def _metrics(visitor: Visitor, node: Node) -> str:
     async with visitor.http.get(f"{node.url}/metrics") as reply:
         return re.sub(r"\.0$", "", await reply.text(), flags=re.MULTILINE)
+
+
+@pytest.mark.requirement("nodes:doctor:differences")
+async def test_the_doctor_names_who_serves_and_what_differs(
+    cluster: Cluster, visitor: Visitor
+) -> None:
+    a, b = cluster.nodes
+
+    async def examined(node: Node) -> dict[str, tuple[str, str]]:
+        done = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "crossdock", "doctor", "--offline", "--json"),
+            *("--config", str(node.config)),
+            stdout=asyncio.subprocess.PIPE,
+        )
+        out, _ = await done.communicate()
+        return {one["what"]: (one["state"], one["message"]) for one in json.loads(out)}
+
+    found = await examined(a)
+    assert found["processes"] == ("ok", "2 on 2 nodes: node-a 1, node-b 1")
+    assert found["store's sessions"][1].startswith("2 processes × 14 = 28 of ")
+    assert "calls_in_all 1024" in found["limits in all"][1]
+    assert found["clock"][0] == "ok"
+    assert not {"versions", "configurations", "adapter malomo", "keys of processes"} & {*found}
+
+    settings = {**b.settings, "limits": {**b.settings["limits"], "locks_at_once": 80}}
+    unlike = {**settings, "plugins": {"only": ["malomo", "roserocket"]}}
+    same = b.settings
+    b.configure(unlike)
+    try:
+        assert await asyncio.to_thread(b.stop) == 0
+        await asyncio.to_thread(b.start)
+        found = await examined(b)
+        state, message = found["configurations"]
+        assert state == "warn"
+        assert "node-a 1" in message and "node-b 1" in message
+        assert found["adapter roserocket"][1].startswith("node-a 1: none; node-b 1: ")
+        assert found["store's sessions"][0] == "warn"
+        assert "max_connections" in found["store's sessions"][1]
+    finally:
+        b.configure(same)
+        await asyncio.to_thread(b.kill)
+        await asyncio.to_thread(b.start)

@@ -40,7 +40,7 @@ def doctor(
     config: Config = None,
     json: Json = False,
 ) -> int:
-    """Check configuration, plugins, store, keys, access and providers.
+    """Check configuration, plugins, store, keys, access, providers, and the processes that serve.
 
     Exits 1 if one fails, 78 if it is the configuration.
 
@@ -58,6 +58,7 @@ def doctor(
 
 async def _examine(config: Path | None, *, offline: bool) -> list[Diagnosis]:
     from crossdock import log
+    from crossdock.cli.nodes import processes
     from crossdock.config import load_settings
     from crossdock.errors import CrossdockError
     from crossdock.gateway import Gateway
@@ -83,6 +84,7 @@ async def _examine(config: Path | None, *, offline: bool) -> list[Diagnosis]:
         return [*findings, Diagnosis("fail", "store and keys", str(error))]
     try:
         findings += await _store(gateway)
+        findings += await processes(gateway)
         findings += await _accounts(gateway, offline=offline)
     finally:
         await gateway.close()

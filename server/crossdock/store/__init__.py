@@ -22,6 +22,7 @@ from crossdock.store.accounts import AccountRows
 from crossdock.store.approvals import ApprovalRows
 from crossdock.store.audit import AuditRows
 from crossdock.store.database import Database, connect
+from crossdock.store.engine_facts import EngineFacts, engine_facts
 from crossdock.store.intents import MARGIN_SECONDS, OwnOrderLocks
 from crossdock.store.keys import Keys
 from crossdock.store.lease import FileLease, PostgresLease
@@ -109,6 +110,7 @@ class Store:
         self._database = database
         self._lease: FileLease | PostgresLease | None = None
         self.where = database.where
+        self._clock = clock
         self.keys = Keys(database, clock)
         self.accounts = AccountRows(database, self.keys, clock)
         self.servers = ServerRows(database, clock)
@@ -229,6 +231,10 @@ class Store:
             stubs=some_stubs(connection, hashes) if hashes else {},
             api_tokens=some_tokens(connection, tokens) if tokens else {},
         )
+
+    async def facts(self) -> EngineFacts | None:
+        """Return what PostgreSQL says of itself; None for SQLite."""
+        return await engine_facts(self._database, self._clock)
 
     async def check(self) -> None:
         """Raise StoreFault unless the store answers: for `/readyz` and `doctor`."""
