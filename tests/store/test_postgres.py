@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection
+from sqlalchemy.util import await_only, greenlet_spawn
 
 from crossdock.store import Store, StoredServer, StoreFault, upgrade
 
@@ -95,9 +96,12 @@ async def test_a_writer_that_is_kept_waiting_says_so(
         connection.exec_driver_sql("SET LOCAL lock_timeout = '50ms'")
         connection.exec_driver_sql("LOCK TABLE mcp_servers")
 
-    async with blocker.servers._database.engine.begin() as connection:
-        await connection.exec_driver_sql("LOCK TABLE mcp_servers")
-        await meet_the_lock()
+    def hold_it() -> None:
+        with blocker.servers._database.engine.begin() as connection:
+            connection.exec_driver_sql("LOCK TABLE mcp_servers")
+            await_only(meet_the_lock())
+
+    await greenlet_spawn(hold_it)
     assert found[0].reason == "locked"
     await store.servers.add(a_server(1))
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, delete
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 
 from crossdock.store import tables
 from crossdock.store.database import Database
@@ -25,11 +26,17 @@ class ApprovalRows:
         `ends_at` is when the approval ends by itself; its line can be forgotten then."""
 
         def work(connection: Connection) -> bool:
-            dialect = sqlite if self._database.is_sqlite else postgresql
-            new = dialect.insert(_ROWS).values(nonce=nonce, ends_at=ends_at)
+            new = self._insert()(_ROWS).values(nonce=nonce, ends_at=ends_at)
             return connection.execute(new.on_conflict_do_nothing()).rowcount > 0
 
         return await self._database.write(work, quiet=True)
+
+    def _insert(self) -> Any:
+        if self._database.is_sqlite:
+            return sqlite.insert
+        from sqlalchemy.dialects import postgresql  # a seventh of the start, for who has it
+
+        return postgresql.insert
 
     async def forget(self, before: datetime) -> int:
         """Delete the lines of approvals that ended before this moment: how many there were."""

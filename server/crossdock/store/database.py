@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from msgspec.structs import replace
-from sqlalchemy import Connection, event
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy import Connection, create_engine, event
+from sqlalchemy.engine import URL, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import StaticPool
+from sqlalchemy.pool import AsyncAdaptedQueuePool, StaticPool
+from sqlalchemy.util import greenlet_spawn
 
 from crossdock.errors import ConfigError
 from crossdock.store import journal, sqlite_file, tables, version
@@ -47,7 +47,7 @@ class Database:
     """An open database. `work` runs synchronously against a connection, within a transaction; it
     may be run again when PostgreSQL asks for it, so it must only touch the connection."""
 
-    def __init__(self, engine: AsyncEngine, where: str, path: Path | None) -> None:
+    def __init__(self, engine: Engine, where: str, path: Path | None) -> None:
         self.where = where
         self.path = path
         self.is_sqlite = engine.dialect.name == "sqlite"
@@ -108,7 +108,7 @@ class Database:
         """Let running work end, then let go of the database."""
         while self._running:
             await asyncio.wait(self._running)
-        await self.engine.dispose()
+        await greenlet_spawn(self.engine.dispose)
 
     async def _finish(self, job: Coroutine[Any, Any, T], told: Sequence[journal.Records] = ()) -> T:
         task = asyncio.create_task(job)
@@ -196,18 +196,21 @@ class Database:
 
     async def _attempt(
         self,
-        engine: AsyncEngine,
+        engine: Engine,
         work: Work[T],
         *,
         begin: str = "BEGIN",
         wait: float = _LOCK_SECONDS,
     ) -> T:
+        def transaction() -> T:
+            with engine.connect() as connection:
+                connection.execution_options(crossdock_begin=begin, crossdock_wait=wait)
+                with connection.begin():
+                    return work(connection)
+
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                async with engine.connect() as connection:
-                    await connection.execution_options(crossdock_begin=begin, crossdock_wait=wait)
-                    async with connection.begin():
-                        return await connection.run_sync(work)
+                return await greenlet_spawn(transaction)
             except DBAPIError as error:
                 if attempt == _ATTEMPTS or not should_repeat(error):
                     raise fault(error, self.where) from error
@@ -259,7 +262,7 @@ async def _connect_sqlite(url: URL, folder: Path) -> Database:
     if url.database and url.database != ":memory:":
         path = (folder / url.database).absolute()
         await asyncio.to_thread(sqlite_file.prepare, path, version.create_file)
-    engine = create_async_engine(
+    engine = create_engine(
         URL.create("sqlite+aiosqlite", database=str(path) if path else ":memory:"),
         poolclass=StaticPool,
         pool_reset_on_return=None,
@@ -278,9 +281,11 @@ async def _connect_sqlite(url: URL, folder: Path) -> Database:
 
 
 def _connect_postgres(url: URL) -> Database:
+    tables.suit_postgres()
     try:
-        engine = create_async_engine(
+        engine = create_engine(
             url.set(drivername="postgresql+asyncpg"),
+            poolclass=AsyncAdaptedQueuePool,
             pool_size=5,
             max_overflow=0,
             pool_timeout=_LOCK_SECONDS,
@@ -306,10 +311,10 @@ def _connect_postgres(url: URL) -> Database:
     return Database(engine, url.set(query=shown).render_as_string(hide_password=True), None)
 
 
-def _prepare_sqlite(engine: AsyncEngine, connected: Callable[[], None]) -> None:
+def _prepare_sqlite(engine: Engine, connected: Callable[[], None]) -> None:
     patience = _LOCK_SECONDS * 1000
 
-    @event.listens_for(engine.sync_engine, "connect")
+    @event.listens_for(engine, "connect")
     def on_connect(connection: Any, record: object) -> None:
         connection.isolation_level = None  # or the driver begins transactions by its own rules
         cursor = connection.cursor()
@@ -318,7 +323,7 @@ def _prepare_sqlite(engine: AsyncEngine, connected: Callable[[], None]) -> None:
         cursor.close()
         connected()
 
-    @event.listens_for(engine.sync_engine, "begin")
+    @event.listens_for(engine, "begin")
     def on_begin(connection: Connection) -> None:
         nonlocal patience
         options = connection.get_execution_options()

@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.util import greenlet_spawn
 
 from crossdock.store.faults import fault
 from crossdock.store.records import StoreFault
@@ -58,18 +58,18 @@ class FileLease:
 class PostgresLease:
     """An advisory lock on a session of its own: shared by those with a bus, else exclusive."""
 
-    def __init__(self, engine: AsyncEngine, where: str, *, shared: bool) -> None:
+    def __init__(self, engine: Engine, where: str, *, shared: bool) -> None:
         self._engine = engine
         self._where = where
         self._shared = shared
-        self._connection: AsyncConnection | None = None
+        self._connection: Connection | None = None
 
     async def verify(self) -> None:
         """Make sure the lock is held, taking it (again) if it is not. Raises StoreFault."""
         try:
             if self._connection is not None:
                 try:
-                    await self._connection.exec_driver_sql("SELECT 1")
+                    await greenlet_spawn(self._connection.exec_driver_sql, "SELECT 1")
                     return
                 except (SQLAlchemyError, OSError):
                     await self.release()
@@ -78,18 +78,30 @@ class PostgresLease:
             raise fault(error, self._where) from error
 
     async def _take(self) -> None:
-        connection = await self._engine.connect()
+        taken, holder = await greenlet_spawn(self._try)
+        if taken is None:
+            raise self._refused(holder)
+        self._connection = taken
+
+    def _try(self) -> tuple[Connection | None, Any]:
+        key = {"key": _POSTGRES_LOCK}
+        connection = self._engine.connect()
+        taken = False
         try:
-            await connection.execution_options(isolation_level="AUTOCOMMIT")
-            key = {"key": _POSTGRES_LOCK}
+            connection.execution_options(isolation_level="AUTOCOMMIT")
             take = _SHARED if self._shared else _ALONE
-            if (await connection.execute(text(take), key)).scalar():
-                self._connection = connection
-                return
-            raise self._refused((await connection.execute(text(_HOLDER), key)).first())
+            taken = bool(connection.execute(text(take), key).scalar())
+            return (
+                (connection, None)
+                if taken
+                else (
+                    None,
+                    connection.execute(text(_HOLDER), key).first(),
+                )
+            )
         finally:
-            if self._connection is not connection:
-                await connection.close()
+            if not taken:
+                connection.close()
 
     def _refused(self, holder: Any) -> StoreFault:
         named = f"PostgreSQL session {holder.pid} from {holder.host}" if holder else "just now"
@@ -113,8 +125,8 @@ class PostgresLease:
         """Let another process have it."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            await connection.invalidate()  # ends the session, and with it the lock
-            await connection.close()
+            await greenlet_spawn(connection.invalidate)  # ends the session, and with it the lock
+            await greenlet_spawn(connection.close)
 
 
 _ALONE = "SELECT pg_try_advisory_lock(:key)"
