@@ -88,6 +88,7 @@ class LimitSettings(Section, frozen=True, kw_only=True):
     calls_per_server: Count = 64
     calls_per_account: Count = 128
     calls_in_all: Count = 512
+    calls_per_adapter: Count = 64
     questions_per_server: Count = 32
     questions_in_all: Count = 256
     answers_bytes_per_server: Count = 64 * 1024 * 1024
@@ -118,6 +119,7 @@ class PluginSettings(Section, frozen=True, kw_only=True):
     folder: str = "plugins"
     disabled: list[str] = []
     only: list[str] = []
+    trusted: list[str] = msgspec.field(default_factory=lambda: ["malomo", "roserocket"])
     strict: bool = False
 
 

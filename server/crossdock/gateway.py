@@ -1,4 +1,4 @@
-"""Everything but HTTP, opened and closed together: store, plugins, accounts, door, calls."""
+"""Everything but HTTP, opened and closed together. (long: the one place where all parts meet)"""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from crossdock.authoring import CallEvent
 from crossdock.bus import Bus, LocalBus
 from crossdock.bus.letters import Letters
 from crossdock.calls.accounts import OpenAccounts
+from crossdock.calls.adapter_threads import AdapterThreads, Lasting, Who
 from crossdock.calls.calls import Calls
 from crossdock.calls.catalog import Catalog
 from crossdock.calls.connection import Connections
@@ -76,6 +77,7 @@ class Gateway:
             request_seconds=limits.upstream_total_seconds, most=limits.locks_at_once
         )
         self.audit = self._audit_log(clock)
+        self.threads = AdapterThreads(limits.calls_per_adapter, self._watching)
         self.calls = self._calls()
         self.gate = Gate(ring.pepper, clock)
         self.denials = Denials(self.audit.note, clock)
@@ -116,7 +118,13 @@ class Gateway:
         limits = self.settings.limits
         return Calls(
             self.catalog,
-            Connections(self.upstream, self.store.renewed, limits.lock_wait_seconds, self.orders),
+            Connections(
+                self.upstream,
+                self.store.renewed,
+                limits.lock_wait_seconds,
+                self.orders,
+                threads=self.threads,
+            ),
             Cursors(self.store.keys.ring.cursor_key),
             limits,
             self._finished,
@@ -124,7 +132,11 @@ class Gateway:
             unknown=lambda grant, tool, request_id: self.audit.note_unknown(
                 grant.server_id, grant.account_id, tool, request_id
             ),
+            threads=self.threads,
         )
+
+    def _watching(self, who: Who, lasting: Lasting) -> Watchdog:
+        return Watchdog(who, self.metrics.note_stall, lasting=lasting)
 
     def _audit_log(self, clock: Callable[[], datetime]) -> AuditLog:
         limits = self.settings.limits
@@ -267,6 +279,10 @@ class Gateway:
             raise
         return gateway
 
+    def _prime(self) -> None:
+        for account in self.accounts.all():
+            self.plugins.adapters[account.integration].prime(account.settings)
+
     async def _open_accounts(self, *, serving: bool) -> None:
         def resolve(value: str, where: str) -> str:
             return resolve_secret(value, where, self.plugins.resolve_secret).reveal()
@@ -341,6 +357,7 @@ class Gateway:
         await self.watchdog.close()
         await self.housekeeping.close()
         await self.calls.drain()
+        await self.threads.close()
         await self.upstream.close()
         await self.bus.close()
         await self.orders.close()
@@ -349,6 +366,7 @@ class Gateway:
         with contextlib.suppress(StoreError):
             await self.housekeeping.settle()
         await self.audit.close()
+        await asyncio.to_thread(self.plugins.close)
         await self.store.close()
 
     def _finished(self, event: CallEvent) -> None:

@@ -1,4 +1,4 @@
-"""Plugins: entry points and the drop-in folder through one door, with blame and isolation.
+"""Plugins: loaded, blamed and asked. (long: one door for all of it, strangers or not)
 
 Built-in behaviour comes through the same door as a stranger's. A plugin that fails is reported
 by name and skipped; the rest serves.
@@ -9,20 +9,23 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import os
+import queue
 import stat
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import msgspec
 import pluggy
 
 from crossdock import hookspecs
+from crossdock.adapter.bounded import bounded
 from crossdock.adapter.load import Adapter
 from crossdock.authoring import CallEvent
 from crossdock.config import PluginSettings, Settings
@@ -32,7 +35,11 @@ from crossdock.model import Struct
 from crossdock.secrets import BuiltinSecrets
 
 GROUP = "crossdock"
+BUILT_IN = "built in"
 _SLOW_SECONDS = 5.0
+_UNHEARD = 10_000  # finished calls that wait for an observer
+LOAD_SECONDS = 30.0  # for an import, and for what a hook contributes
+SECRET_SECONDS = 10.0
 log = logger(__name__)
 
 
@@ -59,11 +66,12 @@ class Plugins:
         self._manager = pluggy.PluginManager("crossdock")
         self._manager.add_hookspecs(hookspecs)
         self._records: dict[str, PluginRecord] = {}
+        self._observers: dict[str, Observer] = {}
         self.adapters: dict[str, Adapter] = {}
 
     def add(self, plugin: object, name: str) -> None:
         """Register a built-in plugin."""
-        self._register(plugin, name, "built in", "")
+        self._register(plugin, name, BUILT_IN, "")
 
     def load(self) -> None:
         """Load everything, then gather the adapters.
@@ -78,7 +86,7 @@ class Plugins:
         for name, source, version, load in found:
             try:
                 with _told_when_slow(name, source):
-                    plugin = load()
+                    plugin = bounded(load, LOAD_SECONDS, f"load {name}")
                 self._register(plugin, name, source, version)
             except BaseException as error:  # a plugin may even call sys.exit at import
                 self._broken(name, source, version, error)
@@ -125,7 +133,12 @@ class Plugins:
             record = self._records[impl.plugin_name]
             try:
                 with _told_when_slow(record.name, record.source):
-                    found = _listed(impl.function())
+                    contributed = impl.function
+                    found = bounded(
+                        lambda: _listed(contributed()),  # noqa: B023  # run before the next round
+                        LOAD_SECONDS,
+                        f"load {record.name}",
+                    )
                 wrong = [one for one in found if not isinstance(one, Adapter)]
                 if wrong:
                     raise PluginError(
@@ -143,6 +156,7 @@ class Plugins:
                 else:
                     owners[adapter.name] = impl.plugin_name
                     adapter.release = record.version
+                    adapter.trusted = record.name in self._settings.trusted
                     self.adapters[adapter.name] = adapter
             names = tuple(adapter.name for adapter in adapters)
             if not self._records[impl.plugin_name].error:
@@ -200,7 +214,7 @@ class Plugins:
         for impl in reversed(self._manager.hook.crossdock_resolve_secret.get_hookimpls()):
             given = {"scheme": scheme, "reference": reference}
             try:
-                found = impl.function(*(given[name] for name in impl.argnames))
+                found = self._asked(impl, given)
                 if found is not None and not isinstance(found, str):
                     raise PluginError(f"it gave {type(found).__name__} where a string belongs")
             except ConfigError:
@@ -213,6 +227,14 @@ class Plugins:
                 return found
         return None
 
+    def _asked(self, impl: Any, given: Mapping[str, str]) -> object:
+        def ask() -> object:
+            return impl.function(*(given[name] for name in impl.argnames))
+
+        if self._records[impl.plugin_name].source == BUILT_IN:
+            return ask()
+        return bounded(ask, SECRET_SECONDS, f"secrets of {impl.plugin_name}")
+
     def _note_failure(self, name: str, text: str) -> None:
         """Show a fault of a plugin that goes on being used."""
         self._records[name] = msgspec.structs.replace(self._records[name], error=text)
@@ -221,10 +243,60 @@ class Plugins:
     def call_finished(self, event: CallEvent) -> None:
         """Tell every observer; one that raises is logged and ignored."""
         for impl in self._manager.hook.crossdock_call_finished.get_hookimpls():
-            try:
-                impl.function(event) if impl.argnames else impl.function()
-            except BaseException as error:  # it may even call sys.exit
-                log.error("plugin.hook_failed", plugin=impl.plugin_name, exc_info=error)
+            name, told = impl.plugin_name, partial(impl.function, *[event][: len(impl.argnames)])
+            if name in self._settings.trusted:
+                _observed(name, told)
+            else:
+                self._observer(name).tell(told)
+
+    def _observer(self, name: str) -> Observer:
+        found = self._observers.get(name)
+        if found is None:
+            found = self._observers[name] = Observer(name)
+        return found
+
+    def close(self) -> None:
+        """Let observers hear what they were told, for a moment."""
+        for observer in self._observers.values():
+            observer.close()
+
+
+class Observer:
+    """A plugin's thread in which it hears of calls. What it is too slow for is left out."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._queue: queue.Queue[Callable[[], object] | None] = queue.Queue(_UNHEARD)
+        self._full = False
+        self._thread = threading.Thread(target=self._hear, name=f"observer {name}", daemon=True)
+        self._thread.start()
+
+    def tell(self, told: Callable[[], object]) -> None:
+        """Have this called soon."""
+        try:
+            self._queue.put_nowait(told)
+            self._full = False
+        except queue.Full:
+            if not self._full:
+                log.error("plugin.observer_behind", plugin=self._name, waiting=_UNHEARD)
+            self._full = True
+
+    def close(self) -> None:
+        """End when all is heard, or after a second."""
+        with suppress(queue.Full):
+            self._queue.put_nowait(None)
+            self._thread.join(1.0)
+
+    def _hear(self) -> None:
+        while (told := self._queue.get()) is not None:
+            _observed(self._name, told)
+
+
+def _observed(name: str, told: Callable[[], object]) -> None:
+    try:
+        told()
+    except BaseException as error:  # it may even call sys.exit
+        log.error("plugin.hook_failed", plugin=name, exc_info=error)
 
 
 def _listed(given: object) -> list[object]:

@@ -11,11 +11,13 @@ import importlib
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import msgspec
+from cachetools import LRUCache
 
 from crossdock.adapter.assembly import (
     Assembly,
@@ -29,12 +31,14 @@ from crossdock.adapter.assembly import (
 )
 from crossdock.adapter.auth import auth_of, completed
 from crossdock.adapter.binding import Toolset
+from crossdock.adapter.bounded import bounded
 from crossdock.adapter.declaration import TOML
 from crossdock.adapter.manifest import Manifest, Method
 from crossdock.authoring import Auth, Endpoint, Mapper, SignsRequests
 from crossdock.errors import AdapterError, InvalidArguments, words_of
 
 _PLAIN = Endpoint(verb="GET", path="/")
+_EXPAND_SECONDS = 5.0  # for a stranger's functions of settings
 
 
 class _Loaded(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +63,8 @@ class Adapter:
         self.given = given
         self._module = module
         self.release = ""
+        self._contributions: LRUCache[bytes, tuple[Expansion, ...] | BaseException] = LRUCache(1024)
+        self.trusted = True  # whether its Python may run on the gateway's own loop
         try:
             self._loaded = self._read(generation=1)
         except AdapterError as error:
@@ -88,14 +94,14 @@ class Adapter:
         return importlib.import_module(given, self._module) if isinstance(given, str) else given
 
     @property
-    def spell_object(self) -> SpellObject | None:
-        """Returns the provider's spelling of a kind of record; None: there are no kinds."""
-        return self.given.objects
-
-    @property
     def is_loaded(self) -> bool:
         """Whether its files could be read: what failed to is only known to the error."""
         return hasattr(self, "_loaded")
+
+    @property
+    def has_own_auth(self) -> bool:
+        """Whether Python of the adapter signs its requests."""
+        return self.given.auth is not None
 
     @property
     def generation(self) -> int:
@@ -138,6 +144,12 @@ class Adapter:
             raise
         return True
 
+    def prime(self, settings: Mapping[str, Any]) -> None:
+        """Ask a stranger's `expand` ahead of its first use on the event loop; blocks."""
+        if not self.trusted:
+            with suppress(InvalidArguments):
+                self.toolset(self.complete(settings))
+
     def toolset(self, settings: Mapping[str, Any]) -> Toolset:
         """Return the tools of an account with these settings. Raises InvalidArguments only.
 
@@ -152,11 +164,44 @@ class Adapter:
             return msgspec.structs.replace(self._of(()), problems=(problem,))
 
     def _expanded(self, settings: Mapping[str, Any]) -> Toolset:
-        expansions = tuple(self.given.expand(settings)) if self.given.expand else ()
+        expansions = self._contributed(settings)
         for expansion in expansions:
             if not isinstance(expansion, Expansion):
                 raise AdapterError(f"it gave {type(expansion).__name__}; yield Expansion")
         return self._of(expansions)
+
+    def _contributed(self, settings: Mapping[str, Any]) -> tuple[Expansion, ...]:
+        """Return what `expand` gives. A stranger's is asked once for the same settings, and in a
+        thread of its own: this is asked on the event loop, too."""
+        expand = self.given.expand
+        if expand is None:
+            return ()
+        if self.trusted:
+            return tuple(expand(settings))
+        key = msgspec.json.encode(settings, order="sorted")
+        known = self._contributions.get(key)
+        if known is None:
+            try:
+                known = bounded(
+                    lambda: tuple(expand(settings)), _EXPAND_SECONDS, f"expand {self.name}"
+                )
+            except BaseException as error:  # remembered: it would fail, or take as long, again
+                known = error
+            self._contributions[key] = known
+        if isinstance(known, BaseException):
+            raise known
+        return known
+
+    def spelled_object(self, name: str) -> str:
+        """Return the provider's spelling of a kind of record. Raises InvalidArguments."""
+        spell = self.given.objects
+        if spell is None:
+            raise InvalidArguments(
+                "", f"{self.manifest.title} has no kinds of records; leave it out"
+            )
+        if self.trusted:
+            return spell(name)
+        return bounded(lambda: spell(name), _EXPAND_SECONDS, f"objects of {self.name}")
 
     def _of(self, expansions: tuple[Expansion, ...]) -> Toolset:
         key = tuple(

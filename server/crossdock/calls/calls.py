@@ -15,6 +15,7 @@ import msgspec
 
 from crossdock.adapter.arguments import OpenCursor, split
 from crossdock.authoring import Call, CallEvent, Outcome, Page, Tool, UpstreamRequest
+from crossdock.calls.adapter_threads import AdapterThreads
 from crossdock.calls.answers import broken, finished, resumed, weight_of
 from crossdock.calls.catalog import Bound, Catalog
 from crossdock.calls.confirmation import confirmed
@@ -53,6 +54,7 @@ class Calls:
         *,
         room: Callable[[], Awaitable[None]],
         unknown: Callable[[Grant, str, str], None],
+        threads: AdapterThreads,
     ) -> None:
         self._catalog = catalog
         self._connections = connections
@@ -61,6 +63,7 @@ class Calls:
         self._finished = finished
         self._room = room
         self._unknown = unknown
+        self._threads = threads
         # The lazy loggers would be made anew for every line.
         self._lines = {ours: logger(__name__, ours=ours).bind() for ours in (False, True)}
         self._slots = Slots(limits)
@@ -227,8 +230,9 @@ class Calls:
         try:
             with self._deadlines.within(limit) as deadline:
                 context.deadline, context.reads = deadline, tool.effect == "read"
-                outcome = await bound.binding.mapper(call, context)
+                outcome = await self._ran(bound, call, context)
         except TimeoutError:
+            self._threads.overran(bound.adapter, tool, context)
             raise _too_late(tool, context, limit) from None
         except (UpstreamFailure, BadToolOutput) as failure:
             raise _honest(failure, tool, context.measured) from None
@@ -242,6 +246,12 @@ class Calls:
             why = broken(tool, f"it returned {type(outcome).__name__}, not an Outcome")
             raise _honest(why, tool, context.measured)
         return outcome
+
+    async def _ran(self, bound: Bound, call: Call, context: CallContext) -> Outcome:
+        thread = self._threads.of(bound.adapter)
+        if thread is None:
+            return await bound.binding.mapper(call, context)
+        return await thread.mapped(bound.binding.mapper, call, context)
 
     def _answer(self, grant: Grant, call: Call, outcome: Outcome) -> Outcome:
         def seal(page: Page) -> str:

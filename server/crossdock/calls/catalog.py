@@ -15,7 +15,7 @@ from crossdock.adapter.load import Adapter
 from crossdock.adapter.naming import STANDARD_METHODS
 from crossdock.authoring import Tool
 from crossdock.calls.accounts import OpenAccounts
-from crossdock.errors import AdapterError, InvalidArguments, UnknownTool
+from crossdock.errors import AdapterError, UnknownTool
 from crossdock.log import logger
 from crossdock.model import Account, Grant, Scope, Struct, ToolList, Withheld
 
@@ -104,11 +104,7 @@ class Catalog:
     def object(self, account: Account, name: str) -> str:
         """Return a kind of record as the provider spells it. Raises InvalidArguments."""
         adapter = self.adapters[account.integration]
-        if adapter.spell_object is None:
-            raise InvalidArguments(
-                "", f"{adapter.manifest.title} has no kinds of records; leave it out"
-            )
-        return adapter.spell_object(name)
+        return adapter.spelled_object(name)
 
     def words(self, account: Account) -> frozenset[str]:
         """Return every word that `methods` may hold for this account."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from yarl import URL
 
@@ -23,6 +24,9 @@ from crossdock.calls.tenant import Tenant
 from crossdock.calls.upstream import Ready, Upstream
 from crossdock.errors import Busy, ConfigError, UpstreamFailure
 from crossdock.model import Account, OrderLocks, Renewed, Struct
+
+if TYPE_CHECKING:
+    from crossdock.calls.adapter_threads import AdapterThreads
 
 _UPWARDS = re.compile(r"/(?:\.|%2e){1,2}(?:/|$)", re.IGNORECASE)
 
@@ -58,8 +62,15 @@ class Connections:
     """Opens accounts. Each stays open until it is changed, or its adapter's pages are."""
 
     def __init__(
-        self, upstream: Upstream, renewed: Renewed, lock_wait: float, orders: OrderLocks = ALONE
+        self,
+        upstream: Upstream,
+        renewed: Renewed,
+        lock_wait: float,
+        orders: OrderLocks = ALONE,
+        *,
+        threads: AdapterThreads,
     ) -> None:
+        self._threads = threads
         self._upstream = upstream
         self._renewed = renewed
         self._orders = orders
@@ -94,6 +105,7 @@ class Connections:
                 self._renewed,
                 orders=self._orders,
                 wait=self._lock_wait,
+                thread=self._threads.of(adapter),
             ),
             tenant=Tenant(str(bases[""]), secrets, self._locks, self._orders, wait=self._lock_wait),
         )
@@ -160,7 +172,7 @@ class Connection:
         target, lines = self._target(request, signature, host), signature.lines
         if self._credentials.seals and request.host not in self._unsigned:
             given = joined(signature.headers, request.headers)
-            url, told = self._credentials.seal(
+            url, told = await self._credentials.seal(
                 request.verb, f"{host.root}{target}", given, request.body
             )
             target, lines = url.removeprefix(host.root), header_lines(told)

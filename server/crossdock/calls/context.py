@@ -28,7 +28,7 @@ class CallContext:
     """The Context of one call. `deadline` ends the mapper, but not while a human is asked.
 
     `reads` says that the call changes nothing, so answers may come before their question. `lent` is
-    entered while a human is waited for.
+    entered while a human is waited for. `sending` counts the requests under way.
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class CallContext:
         self.measured = measured
         self.deadline: Deadline | None = None
         self.reads = False
+        self.sending = 0
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -62,6 +63,7 @@ class CallContext:
             done = measured.requests
             await self._client.progress(done, None, f"requests made so far: {done}")
         before = measured.seconds
+        self.sending += 1
         try:
             announce = self._announce if self._held else None
             return await self._connection.send(request, measured, announce)

@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from yarl import URL
@@ -20,6 +20,7 @@ from crossdock.adapter.auth import may_rotate
 from crossdock.adapter.load import Adapter
 from crossdock.adapter.manifest import FailuresSpec
 from crossdock.authoring import Outgoing, Renewal, UpstreamReply
+from crossdock.calls.across import across
 from crossdock.calls.echoes import searched, secret_values
 from crossdock.calls.locks import ALONE
 from crossdock.calls.seals import sealed
@@ -29,8 +30,12 @@ from crossdock.errors import Busy, StoreAway, StoreError, UpstreamFailure
 from crossdock.model import ACCESS_TOKEN, Account, OrderLocks, Renewed, Struct
 from crossdock.redaction import likely_secrets, redactor
 
+if TYPE_CHECKING:
+    from crossdock.calls.adapter_threads import AdapterThread
+
 _EARLY = 60.0  # renew this long before a token's end, or at four fifths of a short life
 _UNSAID = 300.0
+_RENEWING = 30.0  # for a scheme of an adapter's own
 _LONGEST = 100 * 365 * 86_400.0  # seconds; what claims more was not meant
 
 
@@ -54,7 +59,7 @@ class Signature(Struct, frozen=True, kw_only=True):
 
 
 class Credentials:
-    """Signs for one account, by its adapter's scheme."""
+    """Signs for one account, by its adapter's scheme: one of the adapter's own runs on `thread`."""
 
     def __init__(
         self,
@@ -65,7 +70,9 @@ class Credentials:
         *,
         orders: OrderLocks = ALONE,
         wait: float = 10.0,
+        thread: AdapterThread | None = None,
     ) -> None:
+        self._thread = thread if adapter.has_own_auth else None
         self._account = account
         self._orders = orders
         self._wait = wait
@@ -81,7 +88,8 @@ class Credentials:
         self._renewing: asyncio.Task[Signature] | None = None
         self._keeping: asyncio.Task[None] | None = None
         self.renewable = self._auth.renews
-        self._signature = None if self.renewable else self._sign(None)
+        here = self._thread is None and not self.renewable
+        self._signature = self._sign(None) if here else None
         self.unsigned = Signature(headers=self._fixed, lines=header_lines(self._fixed))
         self._sign_request = getattr(self._auth, "sign_request", None)
         self._ends = math.inf
@@ -91,7 +99,9 @@ class Credentials:
     async def signature(self) -> Signature:
         """Return what is valid now. Raises UpstreamFailure when there is no token to be had."""
         if self._signature is None or time.monotonic() >= self._ends:
-            return await self._renewed()
+            if self.renewable:
+                return await self._renewed()
+            self._signature = await self._signed(None)
         return self._signature
 
     async def replace(self, refused: Signature) -> Signature:
@@ -105,7 +115,7 @@ class Credentials:
         """Whether each request is signed by itself."""
         return self._sign_request is not None
 
-    def seal(
+    async def seal(
         self, verb: str, url: str, headers: Mapping[str, str], body: bytes | None
     ) -> tuple[str, Mapping[str, str]]:
         """Return URL and headers of a request with a signature of its own, where there are such.
@@ -117,7 +127,15 @@ class Credentials:
         request = Outgoing(
             verb=verb, url=url, headers=headers, body=body or b"", settings=self._settings
         )
-        return sealed(request, self._sign_request(request, self._values))
+        sign, values = self._sign_request, self._values
+        if self._thread is None:
+            return sealed(request, sign(request, values))
+        return sealed(request, await self._thread.call(lambda: sign(request, values)))
+
+    async def _signed(self, token: str | None) -> Signature:
+        if self._thread is None:
+            return self._sign(token)
+        return await self._thread.call(lambda: self._sign(token))
 
     def _sign(self, token: str | None) -> Signature:
         headers, query = self._auth.sign(self._values, self._settings, token)
@@ -172,12 +190,12 @@ class Credentials:
         if kept.token in (self._token, self._refused) or left <= 0:
             return
         self._hide(kept.token)
-        self._use(kept.token, left)
+        await self._use(kept.token, left)
 
     async def _exchange(self) -> Signature:
         """Ask the provider for a token; what that changes is kept before it is used."""
         started = time.monotonic()
-        renewal = await self._auth.renew(self._values, self._settings, self._endpoint)
+        renewal = await self._renewal()
         use = _use_of(renewal)
         # The old one is spent: should anything fail now, the new one must not be lost with it.
         self._values.update(renewal.changed)
@@ -197,13 +215,28 @@ class Credentials:
                 "upstream_malformed",
                 "The provider's token service answered without an access_token.",
             )
-        return self._use(renewal.token, use - (time.monotonic() - started))
+        return await self._use(renewal.token, use - (time.monotonic() - started))
 
-    def _use(self, token: str, seconds: float) -> Signature:
+    async def _use(self, token: str, seconds: float) -> Signature:
         self._token = token
         self._ends = time.monotonic() + seconds
-        self._signature = self._sign(token)
+        self._signature = await self._signed(token)
         return self._signature
+
+    async def _renewal(self) -> Renewal:
+        auth, values, settings = self._auth, self._values, self._settings
+        if self._thread is None:
+            return await auth.renew(values, settings, self._endpoint)
+        far = _FarEndpoint(self._endpoint, asyncio.get_running_loop())
+        try:
+            async with asyncio.timeout(_RENEWING):
+                return await self._thread.run(lambda: auth.renew(values, settings, far))
+        except TimeoutError:
+            raise UpstreamFailure(
+                "upstream_timeout",
+                f"The adapter's scheme had no token after {_RENEWING:g} s.",
+                retryable=True,
+            ) from None
 
     def _hide(self, token: str) -> None:
         """Hide what is current for as long as it is; what it replaces is hidden for a while."""
@@ -299,6 +332,27 @@ class TokenEndpoint:
         )
         redactor.learn(likely_secrets(reply.body))
         return reply
+
+
+class _FarEndpoint:
+    """The same for a scheme that runs on a loop of its own."""
+
+    def __init__(self, near: TokenEndpoint, home: asyncio.AbstractEventLoop) -> None:
+        self._near = near
+        self._home = home
+
+    async def post(
+        self,
+        url: str,
+        *,
+        form: Mapping[str, str] | None = None,
+        json: Any = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> UpstreamReply:
+        """POST once. Raises UpstreamFailure for everything but a 2xx answer."""
+        return await across(
+            self._home, lambda: self._near.post(url, form=form, json=json, headers=headers)
+        )
 
 
 def _parsed(url: str) -> tuple[URL, Origin]:

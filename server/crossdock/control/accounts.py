@@ -5,6 +5,7 @@ Those of config.toml are shown and tried like the others, and changed only there
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -78,6 +79,7 @@ class AccountControl:
             if adapter is None:
                 known = ", ".join(sorted(self._catalog.adapters)) or "none"
                 raise invalid("integration", f"is not installed; installed: {known}")
+            await asyncio.to_thread(adapter.prime, new.settings)
             self._check(adapter, new.settings, new.credentials)
             credentials = {field: Secret(value) for field, value in new.credentials.items()}
             stored = await self._sync.write(

@@ -28,12 +28,21 @@ class Watchdog:
     """Tells of stalls of a quarter second. `run` it inside the loop that it shall watch.
 
     `who` names adapter and tool of a task, empty where it knows none; it is called from the
-    thread, as is `note`, with both, once for each stall.
+    thread, as is `note`, with both, once for each stall, and `lasting`, over and over, with the
+    seconds that a stall lasts so far, and 0 when it is over.
     """
 
-    def __init__(self, who: Who, note: Callable[[str, str], None], stall: float = STALL) -> None:
+    def __init__(
+        self,
+        who: Who,
+        note: Callable[[str, str], None],
+        stall: float = STALL,
+        *,
+        lasting: Callable[[float], None] | None = None,
+    ) -> None:
         self._who = who
         self._note = note
+        self._lasting = lasting
         self._stall = stall
         self._beaten = 0.0
         self._told = False
@@ -70,7 +79,7 @@ class Watchdog:
         self._timer = loop.call_later(_BEAT, self._beat, loop)
 
     def _watch(self, loop: asyncio.AbstractEventLoop, thread: int, native: int) -> None:
-        beaten, waited = 0.0, 0.0
+        beaten, waited, lasted = 0.0, 0.0, False
         while not self._over.wait(_BEAT):
             if beaten != self._beaten:
                 beaten, waited = self._beaten, _waited(native)
@@ -85,6 +94,11 @@ class Watchdog:
                 where = _lines(thread)
                 log.warning("loop.stalled", adapter=adapter, tool=tool, where=where)
                 self._note(adapter, tool)
+            if self._lasting is not None:
+                stalled = late >= self._stall and self._told
+                if stalled or lasted:
+                    self._lasting(late if stalled else 0.0)
+                lasted = stalled
 
 
 def _waited(native: int) -> float:
