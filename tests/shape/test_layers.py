@@ -19,7 +19,8 @@ CORE = Path("server/crossdock")
 LAYERS: dict[str, set[str]] = {
     "__main__": {"cli"},
     "cli": {"access", "adapter", "calls", "client", "config", "control", "gateway", "lint", "log"}
-    | {"plugins", "redaction", "secrets", "store", "web"},
+    | {"plugins", "redaction", "scaffold", "secrets", "store", "web"},
+    "scaffold": {"adapter", "plugins"},
     "testing": {"access", "adapter", "calls", "client", "config", "control", "gateway", "log"}
     | {"observe", "plugins", "store", "web"},
     "web": {"access", "bus", "client", "config", "control", "gateway", "log", "plugins", "protocol"}
@@ -75,6 +76,7 @@ OWNERS = {
     "prometheus_client": {"observe/metrics.py"},
     "redis": {"bus/redis.py"},
     "rich": {"cli"},
+    "yaml": {"scaffold/document.py"},
     "secrets": {"access/tokens.py", "store/sealing.py", "testing/doorkeeper.py"},
     "sqlalchemy": {"store"},
 }

@@ -36,6 +36,10 @@ _COMMANDS = {
     "demo": ("demo:demo", "Try the gateway on sandboxes of the providers; keeps nothing."),
     "serve": ("serve:serve", "Run the gateway."),
     "check": ("adapter:check", "Lint adapters: what is withheld, what is wrong, with file:line."),
+    "new-adapter": (
+        "new_adapter:new_adapter",
+        "Make a new adapter, green at once, or drafted from OpenAPI.",
+    ),
     "tools": ("adapter:tools", "Show tools, their effect, tags and size in tokens."),
     "plugins": ("adapter:plugins", "Show what is loaded and what failed."),
     "call": ("call:call", "Call one tool of an MCP URL."),
