@@ -80,6 +80,7 @@ class LimitSettings(Section, frozen=True, kw_only=True):
     write_seconds: Seconds = 90.0
     lock_wait_seconds: Seconds = 10.0
     locks_at_once: Count = 8
+    stale_seconds: Seconds = 120.0
     upstream_connect_seconds: Seconds = 5.0
     upstream_idle_seconds: Seconds = 15.0
     upstream_total_seconds: Seconds = 30.0

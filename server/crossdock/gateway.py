@@ -230,6 +230,7 @@ class Gateway:
             listeners=self.listeners,
             each_round=self.denials.settle,
             audit_kept=timedelta(days=self.settings.limits.audit_days),
+            stale=self.settings.limits.stale_seconds,
             me=self.member,
             clock=clock,
         )

@@ -20,7 +20,7 @@ from crossdock.errors import CrossdockError
 from crossdock.log import logger
 from crossdock.model import Struct
 from crossdock.protocol.subscriptions import Listeners
-from crossdock.store import Member, Store
+from crossdock.store import Member, Store, boottime
 
 log = logger(__name__)
 
@@ -56,6 +56,7 @@ class Housekeeping:
         each_round: Callable[[], None],
         me: Callable[[], Member],
         audit_kept: timedelta,
+        stale: float,
         clock: Callable[[], datetime],
         periods: Periods = Periods(),  # noqa: B008 - frozen
     ) -> None:
@@ -69,6 +70,7 @@ class Housekeeping:
         self._each_round = each_round
         self._me = me
         self._audit_kept = audit_kept
+        self._stale = stale
         self._clock = clock
         self._periods = periods
         self._running: asyncio.Task[None] | None = None
@@ -123,7 +125,9 @@ class Housekeeping:
     async def _round(self, number: int) -> None:
         self._each_round()
         await self._look_at_pages()
+        asked = boottime()
         await self._sync.follow(await self._store.changes())
+        self._heard(asked)
         if number % self._periods.tidy_rounds == 0:
             await self.settle()
             await self._expire()
@@ -134,6 +138,14 @@ class Housekeeping:
             await self._store.audit.forget(self._clock() - self._audit_kept)
             await self._store.approvals.forget(self._clock())
             await self._store.members.forget()
+
+    def _heard(self, asked: float) -> None:
+        """Let the gate judge for a while longer by what the store said at this moment.
+
+        A SQLite file is where this process is; a PostgreSQL may be out of reach for this one alone.
+        """
+        if self._store.shared:
+            self._gate.good_until(asked + self._stale)
 
     async def _be_seen(self) -> None:
         """Tell the other processes that this one serves, and by which pages."""

@@ -22,7 +22,7 @@ from crossdock.store.database import Database, connect
 from crossdock.store.master_key import MasterKey
 
 OpenStore = Callable[..., Coroutine[Any, Any, Store]]
-NEW_TABLES = ("used_approvals", "changes", "write_intents", "members")
+NEW_TABLES = ("used_approvals", "changes", "write_intents", "members", "audit_writers")
 NEW_COLUMNS = (
     *("address", "second_factor", "changes", "upstream_requests", "upstream_seconds"),
     "node",

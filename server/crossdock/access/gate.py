@@ -10,8 +10,9 @@ from ipaddress import IPv4Address, IPv6Address, ip_network
 from msgspec.structs import replace
 
 from crossdock.access.tokens import hash_token, same, well_formed
-from crossdock.errors import Denied
+from crossdock.errors import Denied, Refused
 from crossdock.model import Grant, Role, Struct
+from crossdock.store import boottime
 
 Address = IPv4Address | IPv6Address
 _UNKNOWN = (
@@ -31,6 +32,19 @@ _ELSEWHERE = (
     "This MCP server may not be used from your network. "
     "Ask whoever runs this gateway to add it to the server's allowed_ips."
 )
+
+
+_STALE = (
+    "The gateway has not heard from its store for so long that it could have missed a revocation. "
+    "It serves again once the store answers; try again shortly."
+)
+
+
+class Stale(Refused):
+    """What the gate knows is too old to judge by."""
+
+    error = "stale"
+    retry_after = 5
 
 
 class Caller(Struct, frozen=True, kw_only=True):
@@ -68,6 +82,7 @@ class Gate:
         self._callers: dict[bytes, Caller] = {}
         self._of_server: dict[str, tuple[bytes, ...]] = {}
         self._of_token: dict[str, bytes] = {}
+        self._good_until: float | None = None
         self._own: dict[bytes, Caller] = {}
         self._used_servers: dict[str, datetime] = {}
         self._used_tokens: dict[str, datetime] = {}
@@ -113,6 +128,10 @@ class Gate:
             self.put_server(server_id, {})
         self._expired.update(stubs)
 
+    def good_until(self, moment: float) -> None:
+        """Admit nobody after this moment, as `boottime` counts, until a later one is named."""
+        self._good_until = moment
+
     def accept_admin(self, token: str) -> None:
         """Accept `[admin] token`, whatever its form, as an owner's."""
         owner = Caller(id="config", name="[admin] token", role="owner")
@@ -124,12 +143,15 @@ class Gate:
         second: str | None,
         address: Callable[[], Address | None] = lambda: None,
     ) -> Grant:
-        """Return what this MCP token may do. Raises Refused: 401, 403 or 410.
+        """Return what this MCP token may do. Raises Refused: 401, 403 or 410; 503 while what is
+        known may be too old.
 
         `address` tells where the request comes from; it is asked only where that matters.
         """
         if not token:
             raise Denied(401, "no_token", _MISSING, challenge="missing")
+        if self._good_until is not None and boottime() > self._good_until:
+            raise Stale(503, _STALE)
         hashed = hash_token(self._pepper, token)
         now = self._clock()
         found = self._grants.get(hashed)

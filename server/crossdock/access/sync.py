@@ -30,6 +30,7 @@ from crossdock.store import (
 T = TypeVar("T")
 
 _PAGE = 500
+_PATIENCE = 4.8  # seconds in all, behind others who write to a store that may be away
 _TOLD: tuple[str, ...] = ("account", "server", "token")
 
 Entries = dict[bytes, tuple[Grant, datetime | None]]
@@ -126,7 +127,18 @@ class Sync:
         task = asyncio.create_task(self._write(verb, learn))
         self._writing.add(task)
         task.add_done_callback(self._written)
-        return await asyncio.shield(task)
+        try:
+            async with asyncio.timeout(_PATIENCE if self._store.shared else None):
+                return await asyncio.shield(task)
+        except TimeoutError:
+            if task.done():
+                raise
+            self.behind = True
+            raise StoreFault(
+                "unreachable",
+                "Others wait for the store as well, and it does not answer. Look whether this "
+                "change was made before it is repeated.",
+            ) from None
 
     async def _write(self, verb: Callable[[], Awaitable[T]], learn: Callable[[T], None]) -> T:
         try:

@@ -23,7 +23,7 @@ from crossdock.store.approvals import ApprovalRows
 from crossdock.store.audit import AuditRows
 from crossdock.store.database import Database, connect
 from crossdock.store.engine_facts import EngineFacts, engine_facts
-from crossdock.store.intents import MARGIN_SECONDS, OwnOrderLocks
+from crossdock.store.intents import MARGIN_SECONDS, OwnOrderLocks, boottime
 from crossdock.store.keys import Keys
 from crossdock.store.lease import FileLease, PostgresLease
 from crossdock.store.master_key import MasterKey
@@ -90,6 +90,7 @@ __all__ = [
     "StoredAccount",
     "StoredServer",
     "UnknownAccount",
+    "boottime",
     "current",
     "random_id",
     "upgrade",
@@ -116,8 +117,8 @@ class Store:
         self.servers = ServerRows(database, clock)
         self.api_tokens = ApiTokenRows(database)
         self.renewed = RenewedCredentials(database, self.keys, clock)
-        self.audit = AuditRows(database, node)
         self.members = Members(database, Member(id=process_id(), node=node, worker=worker))
+        self.audit = AuditRows(database, node, self.members.me.id)
         self.approvals = ApprovalRows(database)
 
     @classmethod
@@ -139,7 +140,7 @@ class Store:
         try:
             found = await database.read(lambda c: version.stored(c, database.where))
             if version.judge(found, database.where, may_upgrade=database.is_sqlite):
-                await database.write(version.migrate, quiet=True)
+                await database.write(version.migrate, quiet=True, patient=True)
             await database.write(version.touch, quiet=True)
             await database.changes()  # what was written until now is known
         except BaseException:
@@ -200,9 +201,14 @@ class Store:
         sessions = LockSessions(self._database.connect_for_locks, most)
         return SharedOrderLocks(sessions, process, pepper, seconds=seconds)
 
+    @property
+    def shared(self) -> bool:
+        """Whether other processes may serve from it, and it may be away while this one serves."""
+        return not self._database.is_sqlite
+
     async def load_grants(self) -> Grants:
         """Read everything the door needs, at one moment."""
-        return await self._database.read(_grants)
+        return await self._database.read(_grants, patient=True)
 
     async def changes(self) -> Changes:
         """Return what somebody else wrote since this was last asked (at first: since `open`).
@@ -302,7 +308,7 @@ async def upgrade(url: str, *, folder: Path | None = None) -> tuple[str | None, 
     try:
         found = await database.read(lambda c: version.stored(c, database.where))
         if version.judge(found, database.where, may_upgrade=True):
-            await database.write(version.migrate, quiet=True)
+            await database.write(version.migrate, quiet=True, patient=True)
         return found, version.HEAD
     finally:
         await database.close()

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import chain
 from operator import attrgetter
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, delete, insert, select
+from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
 
 from crossdock.store import tables
 from crossdock.store.database import Database
+from crossdock.store.journal import alone
 from crossdock.store.listing import decode_cursor, listing
 from crossdock.store.records import AuditEntry, AuditFilter, RecordPage
 
 _ROWS = tables.audit
+_WRITERS = tables.audit_writers
 _EQUAL = ("kind", "actor", "action", "account_id", "server_id", "outcome", "request_id")
 _EVERYTHING = AuditFilter()
 _NAMES = tuple(name for name in AuditEntry.__struct_fields__ if name != "id")
@@ -31,12 +33,16 @@ _UNZONED = len("2026-11-21 12:00:00.000000")
 class AuditRows:
     """Who did what to which account, server and token, and how it ended."""
 
-    def __init__(self, database: Database, node: str) -> None:
+    def __init__(self, database: Database, node: str, process: str) -> None:
         self._database = database
         self._node = node
+        self._process = process
+        self._stored = 0
 
     async def append(self, entries: Sequence[AuditEntry]) -> None:
-        """Add lines, all or none."""
+        """Add lines, all or none. One caller at a time: after a failure it begins with the same
+        lines again, and those that PostgreSQL stored without being able to say so are not doubled.
+        """
         if not entries:
             return
         if self._database.is_sqlite:  # SQLAlchemy's own way takes four times as long
@@ -47,7 +53,26 @@ class AuditRows:
             {**dict(zip(_NAMES, _VALUES(entry), strict=True)), "node": self._node}
             for entry in entries
         ]
-        await self._database.write(lambda c: c.execute(insert(_ROWS), values), quiet=True)
+        first = self._stored
+
+        def work(connection: Connection) -> None:
+            known = self._progress(connection, first + len(values))
+            if fresh := values[max(0, known - first) :]:
+                connection.execute(insert(_ROWS), fresh)
+
+        await self._database.write(work, quiet=True)
+        self._stored += len(values)
+
+    def _progress(self, connection: Connection, lines: int) -> int:
+        """Note how many lines of this process are stored; return how many were before."""
+        mine = _WRITERS.c.process == self._process
+        known = connection.execute(select(_WRITERS.c.lines).where(mine).with_for_update()).scalar()
+        to = {"lines": lines, "seen_at": func.now()}
+        if known is None:
+            connection.execute(insert(_WRITERS).values(process=self._process, **to))
+        else:
+            connection.execute(update(_WRITERS).where(mine).values(**to))
+        return known or 0
 
     async def list(
         self, which: AuditFilter = _EVERYTHING, *, limit: int = 100, cursor: str | None = None
@@ -62,10 +87,17 @@ class AuditRows:
         )
 
     async def forget(self, before: datetime) -> int:
-        """Delete the lines older than `before`: how many there were."""
-        return await self._database.write(
-            lambda c: c.execute(delete(_ROWS).where(_ROWS.c.time < before)).rowcount, quiet=True
-        )
+        """Delete the lines older than `before`: how many there were. One process does at a time."""
+
+        def work(connection: Connection) -> int:
+            if not alone(connection, "forget"):
+                return 0
+            if not self._database.is_sqlite:
+                gone = _WRITERS.c.seen_at < func.now() - timedelta(days=1)
+                connection.execute(delete(_WRITERS).where(gone))
+            return connection.execute(delete(_ROWS).where(_ROWS.c.time < before)).rowcount
+
+        return await self._database.write(work, quiet=True, patient=True)
 
 
 def _filtered(query: Select[Any], which: AuditFilter) -> Select[Any]:

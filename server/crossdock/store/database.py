@@ -24,7 +24,7 @@ from sqlalchemy.util import greenlet_spawn
 
 from crossdock.errors import ConfigError
 from crossdock.store import journal, sqlite_file, tables, version
-from crossdock.store.faults import fault, should_repeat, waited_too_long
+from crossdock.store.faults import fault, should_repeat, silent, waited_too_long
 from crossdock.store.records import Changes, Kind, StoreFault
 
 T = TypeVar("T")
@@ -32,6 +32,7 @@ Work = Callable[[Connection], T]
 
 _LOCK_SECONDS = 5
 _CONNECT_SECONDS = 2
+_ANSWER_SECONDS = 4.5
 _ATTEMPTS = 3
 _QUICK_CHECK_BYTES = 64 * 2**20
 _PRAGMAS = (
@@ -71,19 +72,21 @@ class Database:
     def _count_connection(self) -> None:
         self._connections += 1
 
-    async def read(self, work: Work[T]) -> T:
-        """Run `work` on one consistent state of the database."""
-        return await self._finish(self._read(work))
+    async def read(self, work: Work[T], *, patient: bool = False) -> T:
+        """Run `work` on one consistent state of the database.
 
-    async def write(self, work: Work[T], *, quiet: bool = False) -> T:
+        PostgreSQL has to be done within 4.5 seconds, unless the caller is `patient`."""
+        return await self._finish(self._read(work), patient=patient)
+
+    async def write(self, work: Work[T], *, quiet: bool = False, patient: bool = False) -> T:
         """Run `work` alone and commit it. When this returns, the write is on disk.
 
         `work` notes by `journal.changed` what others have to read again. `quiet` writes concern no
         grant, wake nobody, and need no order (the call log, last use)."""
         if quiet:
-            return await self._finish(self._write_quietly(work))
+            return await self._finish(self._write_quietly(work), patient=patient)
         told: list[journal.Records] = []
-        return await self._finish(self._write(work, told), told)
+        return await self._finish(self._write(work, told), told, patient=patient)
 
     async def write_in_order(self, work: Work[T]) -> T:
         """Run `work` alone and commit it; like a quiet write it wakes nobody."""
@@ -110,16 +113,27 @@ class Database:
             await asyncio.wait(self._running)
         await greenlet_spawn(self.engine.dispose)
 
-    async def _finish(self, job: Coroutine[Any, Any, T], told: Sequence[journal.Records] = ()) -> T:
+    async def _finish(
+        self,
+        job: Coroutine[Any, Any, T],
+        told: Sequence[journal.Records] = (),
+        *,
+        patient: bool = False,
+    ) -> T:
         task = asyncio.create_task(job)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
+            async with asyncio.timeout(None if self.is_sqlite or patient else _ANSWER_SECONDS):
+                return await asyncio.shield(task)
+        except BaseException as error:
+            if task.done():
+                raise
             # nobody will be told how it ended: if it was a write, let `changes` tell
             task.add_done_callback(lambda _: self._untold.update(*told))
             task.add_done_callback(_ignore)
+            if isinstance(error, TimeoutError):
+                raise silent(self.where) from None
             raise
 
     async def _read(self, work: Work[T]) -> T:

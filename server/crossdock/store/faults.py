@@ -54,6 +54,15 @@ def waited_too_long(where: str) -> StoreFault:
     return StoreFault(reason, f"The store {where} cannot be used: {words}")
 
 
+def silent(where: str) -> StoreFault:
+    """Return the fault of a store that is there and says nothing."""
+    return StoreFault(
+        "unreachable",
+        f"The store {where} cannot be used: it does not answer. If this was a write, look whether "
+        "it was kept.",
+    )
+
+
 def should_repeat(error: DBAPIError) -> bool:
     """Whether PostgreSQL asks for the same transaction again: it was rolled back as a whole."""
     return sqlstate(error) in {"40001", "40P01"}

@@ -6,6 +6,7 @@ without one serves alone. Commands that only read or change records need no leas
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ from sqlalchemy.util import greenlet_spawn
 from crossdock.store.faults import fault
 from crossdock.store.records import StoreFault
 
+_ANSWER_SECONDS = 4.0
 _POSTGRES_LOCK = 7232316874562164
 
 
@@ -67,14 +69,15 @@ class PostgresLease:
     async def verify(self) -> None:
         """Make sure the lock is held, taking it (again) if it is not. Raises StoreFault."""
         try:
-            if self._connection is not None:
-                try:
-                    await greenlet_spawn(self._connection.exec_driver_sql, "SELECT 1")
-                    return
-                except (SQLAlchemyError, OSError):
-                    await self.release()
-            await self._take()
-        except (SQLAlchemyError, OSError) as error:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                if self._connection is not None:
+                    try:
+                        await greenlet_spawn(self._connection.exec_driver_sql, "SELECT 1")
+                        return
+                    except (SQLAlchemyError, OSError):
+                        await self.release()
+                await self._take()
+        except (SQLAlchemyError, OSError) as error:  # TimeoutError among them
             raise fault(error, self._where) from error
 
     async def _take(self) -> None:

@@ -34,11 +34,9 @@ INSERT INTO write_intents (key, holder, until)
 VALUES ($1, $2, clock_timestamp() + make_interval(secs => $3))
 ON CONFLICT (key) DO UPDATE SET holder = excluded.holder, until = excluded.until
 """
-# In two transactions: whoever gets the lock next must not find what is not yet deleted. Should the
-# deletion be lost in a crash of the server, somebody waits for nothing.
+# Committed before the lock is let go: whoever gets it next must not find what is not yet deleted.
 _FORGET = """
-BEGIN; SET LOCAL synchronous_commit = off;
-DELETE FROM write_intents WHERE key = '{key}' AND holder = '{holder}'; COMMIT;
+BEGIN; DELETE FROM write_intents WHERE key = '{key}' AND holder = '{holder}'; COMMIT;
 """
 
 

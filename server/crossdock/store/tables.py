@@ -211,6 +211,14 @@ changes = Table(
     Column("id", Text, primary_key=True),
 )
 
+audit_writers = Table(
+    "audit_writers",
+    metadata,
+    Column("process", Text, primary_key=True),
+    Column("lines", BigInteger, nullable=False),  # how many of its lines are stored
+    Column("seen_at", Moment, nullable=False),
+)
+
 write_intents = Table(
     "write_intents",
     metadata,

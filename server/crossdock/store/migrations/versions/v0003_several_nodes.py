@@ -19,6 +19,12 @@ def upgrade() -> None:
         sa.Column("id", sa.Text, primary_key=True),
     )
     op.create_table(
+        "audit_writers",
+        sa.Column("process", sa.Text, primary_key=True),
+        sa.Column("lines", sa.BigInteger, nullable=False),
+        sa.Column("seen_at", moment, nullable=False),
+    )
+    op.create_table(
         "write_intents",
         sa.Column("key", sa.Text, primary_key=True),
         sa.Column("holder", sa.Text, nullable=False),
