@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from contextvars import ContextVar
 from datetime import datetime
 from typing import Annotated, Any, Literal, Protocol
 
@@ -179,6 +180,32 @@ class OrderLocks(Protocol):
 
 
 # --- tools, as the protocol knows them -------------------------------------------------------
+
+
+class SentRequest(Struct, frozen=True, kw_only=True):
+    """A request as it went to a provider, and how it was answered; credentials are `***`.
+
+    `status` is None where no answer came. `reply` is the beginning of a good answer's body.
+    """
+
+    verb: str
+    url: str
+    headers: Mapping[str, str]
+    body: str
+    status: int | None
+    ms: float
+    reply: str = ""
+
+
+class Watcher(Protocol):
+    """Wants to know what goes to the provider."""
+
+    def append(self, sent: SentRequest, /) -> None:
+        """Take note of a request that was answered, or failed."""
+
+
+watcher: ContextVar[Watcher | None] = ContextVar("watcher", default=None)
+"""Who watches the requests of the call that is under way; nothing is kept for nobody."""
 
 
 class Withheld(Struct, frozen=True, kw_only=True):

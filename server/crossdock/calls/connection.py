@@ -19,11 +19,12 @@ from crossdock.calls.credentials import Credentials, Signature
 from crossdock.calls.echoes import without
 from crossdock.calls.http_reader import Read
 from crossdock.calls.locks import ALONE, Locks
+from crossdock.calls.sent import answered, sent_request
 from crossdock.calls.targets import Origin, header_lines, joined, origin_of, query_string
 from crossdock.calls.tenant import Tenant
 from crossdock.calls.upstream import Ready, Upstream
 from crossdock.errors import Busy, ConfigError, UpstreamFailure
-from crossdock.model import Account, OrderLocks, Renewed, Struct
+from crossdock.model import Account, OrderLocks, Renewed, Struct, watcher
 
 if TYPE_CHECKING:
     from crossdock.calls.adapter_threads import AdapterThreads
@@ -43,13 +44,24 @@ class Measured:
     """Counts the requests of one call, from its start.
 
     `wrote` says that a write was sent, `accepted` that the provider said yes to one. `read` is told
-    of every part of a large answer before it is kept, and may refuse it.
+    of every part of a large answer before it is kept, and may refuse it. `watcher` is told of every
+    request, if somebody wants to see them.
     """
 
-    __slots__ = ("accepted", "read", "requests", "seconds", "started", "status", "wrote")
+    __slots__ = (
+        "accepted",
+        "read",
+        "requests",
+        "seconds",
+        "started",
+        "status",
+        "watcher",
+        "wrote",
+    )
 
     def __init__(self, read: Read | None = None) -> None:
         self.read = read
+        self.watcher = watcher.get()
         self.started = time.monotonic()
         self.requests = 0
         self.seconds = 0.0
@@ -181,7 +193,7 @@ class Connection:
         measured.requests += 1
         writes, wrote = request.verb != "GET" and not request.reads, measured.wrote
         measured.wrote |= writes
-        started = time.monotonic()
+        started, reply = time.monotonic(), None
         try:
             reply = await self._upstream.send(
                 request.verb,
@@ -202,6 +214,12 @@ class Connection:
             raise
         finally:
             measured.seconds += time.monotonic() - started
+            if measured.watcher is not None:
+                status = measured.status if reply is None else reply.status
+                body = b"" if reply is None else reply.body
+                declared = self.adapter.manifest.headers
+                sent = sent_request(request, f"{host.root}{target}", lines, declared)
+                measured.watcher.append(answered(sent, status, time.monotonic() - started, body))
         measured.status = reply.status
         if reply.body and reply.headers.get("content-type", "").startswith("text/html"):
             raise UpstreamFailure(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -11,6 +12,8 @@ from cyclopts import Parameter
 
 from crossdock.cli.options import UsageError, expanded, headers_of, mcp_url
 from crossdock.cli.output import Json, print_json
+
+_SHOW_REQUEST, _SENT_KEY = "X-Crossdock-Show-Request", "crossdock/requests"
 
 
 def call(
@@ -26,6 +29,14 @@ def call(
             negative="",
         ),
     ] = None,
+    show_request: Annotated[
+        bool,
+        Parameter(
+            help="Print each request that the call sends, on stderr: from this machine, or with an "
+            "owner's token.",
+            negative="",
+        ),
+    ] = False,
     json: Json = False,
 ) -> int:
     """Call one tool of an MCP URL. Values are read as the tool's schema says; objects as JSON.
@@ -34,7 +45,10 @@ def call(
     `crossdock call '${CROSSDOCK_URL}' list_all_malomo_orders limit=5`
     """
     target = mcp_url(expanded(url, "the URL"))
-    return asyncio.run(_call(target, tool, arguments, headers_of(header), json))
+    headers = headers_of(header)
+    if show_request:
+        headers[_SHOW_REQUEST] = "1"
+    return asyncio.run(_call(target, tool, arguments, headers, json))
 
 
 def _arguments(pairs: tuple[str, ...], schema: dict[str, Any]) -> dict[str, Any]:
@@ -65,6 +79,7 @@ async def _call(
         schemas = {one["name"]: one["inputSchema"] for one in listed["tools"]}
         arguments = _arguments(pairs, schemas.get(tool, {}))
         result = await client.result("tools/call", {"name": tool, "arguments": arguments})
+    _print_requests(result.get("_meta", {}).pop(_SENT_KEY, ()))
     if as_json:
         print_json(result)
     else:
@@ -72,6 +87,16 @@ async def _call(
         for block in result["content"]:
             print(_pretty(block.get("text", "")), file=stream)
     return int(bool(result.get("isError")))
+
+
+def _print_requests(sent: Sequence[Mapping[str, Any]]) -> None:
+    for one in sent:
+        print(f"{one['verb']} {one['url']}", file=sys.stderr)
+        for name, value in one["headers"].items():
+            print(f"{name}: {value}", file=sys.stderr)
+        if one["body"]:
+            print(f"\n{_pretty(one['body'])}", file=sys.stderr)
+        print(f"→ {one['status'] or 'no answer'} in {one['ms']} ms\n", file=sys.stderr)
 
 
 def _pretty(text: str) -> str:

@@ -58,6 +58,11 @@ class Origins:
         """Whether `[server] allowed_origins` names this origin."""
         return origin.lower() in self._pages
 
+    @property
+    def is_public(self) -> bool:
+        """Whether people reach it under a public origin, so that a peer here may be a proxy."""
+        return bool(self._public or self._proxies)
+
     def public_url(self, request: web.BaseRequest) -> str:
         """Return the origin to put into URLs that are handed out."""
         if self._public:

@@ -16,6 +16,7 @@ from crossdock.web.admission import admit
 from crossdock.web.body import body_of
 from crossdock.web.channel import PostChannel
 from crossdock.web.sse import StreamSender
+from crossdock.web.watching import told, watched
 
 
 async def post(request: web.Request) -> web.StreamResponse:
@@ -23,7 +24,8 @@ async def post(request: web.Request) -> web.StreamResponse:
     grant = admit(request)
     channel = PostChannel(request)
     try:
-        reply = await _answer(request, grant, channel, await body_of(request))
+        with watched(request) as sent:
+            reply = told(await _answer(request, grant, channel, await body_of(request)), sent)
         if reply.listener is None:
             return await channel.finish(reply)
     finally:
