@@ -188,6 +188,8 @@ server:payload:not-kept  Nothing that a provider answers is kept on disk or reus
 tools:documented:only  An endpoint without a documentation entry is not a tool.
 
 # article Rose Rocket to Claude, how to generate a server
+tools:documented:overlays  An operator replaces, adds or withholds the text of a tool without touching
+    the package; endpoints and effects stay.
 tools:documented:live  Tools follow the documentation at run time: an edited page shows in lists
     within about a second.
 

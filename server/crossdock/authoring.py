@@ -138,7 +138,7 @@ class Tool(Struct, frozen=True, kw_only=True):
     is the one kind of record that the tool is for: a server whose `config.objects` lacks it does
     not have the tool. `lists` says that it answers a list, in pages; `view` are the fields of its
     records that are shown unless others are asked for, () for all. `hosts` are the names of its
-    adapter's further hosts.
+    adapter's further hosts. `overlaid` says that an operator's page describes it.
     """
 
     name: str
@@ -162,6 +162,7 @@ class Tool(Struct, frozen=True, kw_only=True):
     lists: bool = False
     view: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
+    overlaid: bool = False
 
     @property
     def hints(self) -> dict[str, bool]:

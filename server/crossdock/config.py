@@ -138,6 +138,13 @@ class AccountSettings(Section, frozen=True, kw_only=True):
     name: str = ""
     settings: dict[str, Any] = {}
     credentials: dict[str, str] = {}
+    overlay: str = ""
+
+
+class AdapterSettings(Section, frozen=True, kw_only=True):
+    """[adapters.<name>]: what an operator changes of an adapter."""
+
+    overlay: str = ""
 
 
 class Settings(Section, frozen=True, kw_only=True):
@@ -152,8 +159,12 @@ class Settings(Section, frozen=True, kw_only=True):
     limits: LimitSettings = LimitSettings()
     plugins: PluginSettings = PluginSettings()
     log: LogSettings = LogSettings()
+    adapters: dict[str, AdapterSettings] = {}
     accounts: dict[str, AccountSettings] = {}
     folder: Path = Path()
+
+
+_NAMED: dict[str, type[Section]] = {"adapters": AdapterSettings, "accounts": AccountSettings}
 
 
 def load_settings(path: Path | None) -> Settings:
@@ -181,15 +192,34 @@ def load_settings(path: Path | None) -> Settings:
         settings = msgspec.convert(raw, Settings)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{path}: {_explain(Misfit(error), raw)}") from None
-    settings = msgspec.structs.replace(settings, folder=path.resolve().parent)
+    settings = _located(settings, path.resolve().parent, str(path))
     check_settings(settings, str(path))
     return settings
 
 
+def _located(settings: Settings, folder: Path, source: str) -> Settings:
+    """Return the settings with the folders of overlays in full. Raises ConfigError."""
+
+    def located(section: str, name: str, table: Any) -> Any:
+        if not table.overlay:
+            return table
+        if not (overlay := folder / table.overlay).is_dir():
+            raise ConfigError(f"{source}: {section}.{name}.overlay: {overlay} is no folder")
+        return msgspec.structs.replace(table, overlay=str(overlay))
+
+    return msgspec.structs.replace(
+        settings,
+        folder=folder,
+        adapters={name: located("adapters", name, one) for name, one in settings.adapters.items()},
+        accounts={name: located("accounts", name, one) for name, one in settings.accounts.items()},
+    )
+
+
 def _explain(misfit: Misfit, raw: dict[str, Any]) -> str:
     where = ".".join(step for step in misfit.steps if not step.startswith("["))
-    if misfit.steps[:2] == ("accounts", "[...]"):
-        where = where.replace("accounts", f"accounts.{_guilty(raw)}", 1)
+    for section, kind in _NAMED.items():
+        if misfit.steps[:2] == (section, "[...]"):
+            where = where.replace(section, f"{section}.{_guilty(raw[section], kind)}", 1)
     if key := misfit.unknown:
         near = difflib.get_close_matches(key, _fields(where), 1)
         hint = f"; did you mean `{near[0]}`?" if near else ""
@@ -197,10 +227,10 @@ def _explain(misfit: Misfit, raw: dict[str, Any]) -> str:
     return f"`{where}`: {misfit.reason[0].lower()}{misfit.reason[1:]}"
 
 
-def _guilty(raw: dict[str, Any]) -> str:
-    for name, table in raw["accounts"].items():
+def _guilty(tables: dict[str, Any], kind: type[Section]) -> str:
+    for name, table in tables.items():
         try:
-            msgspec.convert(table, AccountSettings)
+            msgspec.convert(table, kind)
         except msgspec.ValidationError:
             return str(name)
     return "<id>"
@@ -208,8 +238,8 @@ def _guilty(raw: dict[str, Any]) -> str:
 
 def _fields(where: str) -> list[str]:
     section = where.partition(".")[0]
-    if section == "accounts":
-        return list(AccountSettings.__struct_fields__)
+    if section in _NAMED:
+        return list(_NAMED[section].__struct_fields__)
     if not section:
         return [name for name in Settings.__struct_fields__ if name != "folder"]
     kind = type(getattr(Settings(), section, None))

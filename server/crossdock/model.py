@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from contextvars import ContextVar
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol
 
 import msgspec
@@ -64,6 +65,7 @@ class Account(Struct, frozen=True, kw_only=True):
     credentials: Mapping[str, Secret]
     source: Literal["config", "store"] = "config"
     version: int = 1
+    overlay: Path | None = None
 
 
 Role = Literal["owner", "operator", "viewer", "client"]

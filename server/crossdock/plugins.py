@@ -60,8 +60,11 @@ _Loadable = tuple[str, str, str, Callable[[], object]]  # name, source, version,
 class Plugins:
     """All plugins of one application."""
 
-    def __init__(self, settings: PluginSettings, folder: Path) -> None:
+    def __init__(
+        self, settings: PluginSettings, folder: Path, overlays: Mapping[str, Path] | None = None
+    ) -> None:
         self._settings = settings
+        self._overlays = overlays or {}
         self._folder = folder / settings.folder if settings.folder else None
         self._manager = pluggy.PluginManager("crossdock")
         self._manager.add_hookspecs(hookspecs)
@@ -164,6 +167,8 @@ class Plugins:
         for name in clashes:
             self.adapters.pop(name, None)
         for adapter in self.adapters.values():
+            if adapter.name in self._overlays:
+                adapter.lay_over(self._overlays[adapter.name])
             self._review(adapter)
 
     def _review(self, adapter: Adapter) -> None:
@@ -385,7 +390,8 @@ def _open_to_all(path: Path) -> bool:
 
 def load_plugins(settings: Settings) -> Plugins:
     """Load the built-in plugin and all others. Raises PluginError under `strict`."""
-    plugins = Plugins(settings.plugins, settings.folder)
+    overlays = {name: Path(one.overlay) for name, one in settings.adapters.items() if one.overlay}
+    plugins = Plugins(settings.plugins, settings.folder, overlays)
     plugins.add(BuiltinSecrets(settings.folder), "secrets")
     plugins.load()
     return plugins

@@ -37,7 +37,8 @@ from harness.guide import (
 
 from crossdock import errors
 from crossdock.adapter import docs, manifest
-from crossdock.adapter.assembly import Files, Given, declare
+from crossdock.adapter.assembly import declare
+from crossdock.adapter.given import Files, Given
 from crossdock.cli import app, main
 from crossdock.config import load_settings
 

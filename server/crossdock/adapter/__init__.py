@@ -1,8 +1,8 @@
 """The authoring API: all that an adapter imports. Under SemVer."""
 
-from crossdock.adapter.assembly import Expansion
 from crossdock.adapter.auth import ApiKey, Basic
 from crossdock.adapter.bodies import decode, encode
+from crossdock.adapter.given import Expansion
 from crossdock.adapter.load import Adapter, load_adapter
 from crossdock.adapter.pace import unhurried
 from crossdock.adapter.rest import one_segment, rest

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import msgspec
 
 from crossdock.adapter.binding import Binding
 from crossdock.adapter.declaration import Broken, Declaration, Losses
-from crossdock.adapter.described import Definitions, Described
+from crossdock.adapter.described import Definitions, Described, defs_of
 from crossdock.adapter.docs import PageSection, PageText, entry_of
 from crossdock.adapter.findings import Finding, Flaw, Stage, Subject
+from crossdock.adapter.given import Expansion, Files, Given, Overlay
 from crossdock.adapter.manifest import (
     Host,
     Manifest,
@@ -36,47 +35,8 @@ from crossdock.adapter.rules.schema_rules import DEFINITIONS
 from crossdock.adapter.rules.tool_rules import TOOLS, Made
 from crossdock.adapter.rules.written_rules import WRITTEN
 from crossdock.adapter.tool_form import tool_of
-from crossdock.authoring import Auth, Mapper, Paging
+from crossdock.authoring import Mapper, Paging
 from crossdock.model import Withheld
-
-
-class Files(msgspec.Struct, frozen=True, kw_only=True):
-    """An adapter's files as bytes, each page with its name from the adapter's folder. `docs` says
-    whether there is a folder of that name."""
-
-    folder: Path
-    toml: bytes | None
-    pages: tuple[tuple[str, bytes], ...]
-    docs: bool
-
-
-class Expansion(msgspec.Struct, frozen=True, kw_only=True):
-    """Further endpoints and their page for accounts with certain settings.
-
-    `resources` has the shape of adapter.toml's `[resources]`, `page` that of a file in docs/,
-    `mappers` that of load_adapter's.
-    """
-
-    resources: Mapping[str, Any]
-    page_name: str
-    page: str
-    mappers: Mapping[str, Mapper] = {}
-
-
-Expand = Callable[[Mapping[str, Any]], Iterable[Expansion]]
-SpellObject = Callable[[str], str]
-
-
-class Given(msgspec.Struct, frozen=True, kw_only=True):
-    """What Python gives to load_adapter. `mappers` None: it did not load, so nobody knows.
-    `mentioned` are the words in its texts, where it signs by itself."""
-
-    mappers: Mapping[str, Mapper] | None = None
-    auth: Auth | None = None
-    expand: Expand | None = None
-    objects: SpellObject | None = None
-    sandbox: str | ModuleType | None = None
-    mentioned: frozenset[str] = frozenset()
 
 
 class _Contribution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -160,7 +120,12 @@ def declare(files: Files, given: Given, *, lint: bool = False) -> Declared:
 
 
 def examine(
-    files: Files, given: Given, expansions: Iterable[Expansion] = (), *, lint: bool = False
+    files: Files,
+    given: Given,
+    expansions: Iterable[Expansion] = (),
+    overlays: Iterable[Overlay] = (),
+    *,
+    lint: bool = False,
 ) -> tuple[Declared, Assembled]:
     """Judge an adapter as far as its files go, also where an error takes all of it."""
     declared = declare(files, given, lint=lint)
@@ -168,6 +133,8 @@ def examine(
     assembly.take(files.pages)
     for expansion in expansions:
         assembly.expand(expansion)
+    for overlay in overlays:
+        assembly.overlay(overlay)
     return declared, assembly.assemble(docs=files.docs)
 
 
@@ -219,6 +186,9 @@ class Assembly:
         self._methods = dict(declared.methods)
         self._heads = {name: (head, place) for name, place in head.declared().items()}
         self._pages: list[PageText] = []
+        self._overlays: list[PageText] = []
+        self._laid: set[str] = set()
+        self._taken: dict[str, tuple[PageText, PageSection]] = {}
         self._unread: dict[str, int] = {}
         self._bindings: dict[str, Binding] = {}
         self._lost: set[str] = set()
@@ -235,6 +205,16 @@ class Assembly:
                 self._unread[file] = undecodable(data)
             else:
                 self._pages.append(PageText(file, text))
+
+    def overlay(self, overlay: Overlay) -> None:
+        """Take an operator's pages; a later overlay wins over an earlier one."""
+        for file, data in overlay.pages:
+            self._laid.add(file)
+            text = decoded(data)
+            if text is None:
+                self._unread[file] = undecodable(data)
+            else:
+                self._overlays.append(PageText(file, text))
 
     def expand(self, expansion: Expansion) -> None:
         """Take what Python contributes for an account."""
@@ -260,12 +240,12 @@ class Assembly:
     def assemble(self, *, docs: bool = True) -> Assembled:
         """Judge the pages and make every tool that no error takes. `docs`: there is a folder."""
         self._ask_pages(docs=docs)
-        for page in self._pages:
+        for page in (*self._pages, *self._overlays):
             definitions = Definitions(self._declared.head.adapter, page)
             for _, flaw in self._ask(DEFINITIONS, definitions):
                 self._lost_defs.add((page.file, flaw.place[1]))
-            for section in page.tools:
-                self._section(page, section)
+        for page, section, base in self._sections():
+            self._section(page, section, base)
         return Assembled(
             bindings=self._bindings,
             withheld=tuple(self._withheld()),
@@ -278,17 +258,42 @@ class Assembly:
         self._findings += verdict.findings
         return errors
 
-    def _ask_pages(self, *, docs: bool) -> None:
-        known = Documentation(
+    def _sections(self) -> Iterator[tuple[PageText, PageSection, PageText | None]]:
+        """Yield every section that counts, in the order of the tools: its page, and the page of
+        the one that it stands in place of."""
+        laid = {
+            section.heading: (page, section) for page in self._overlays for section in page.tools
+        }
+        self._taken = {name[1:]: laid[name] for name in laid if name.startswith("-")}
+        for page in self._pages:
+            for section in page.tools:
+                if section.heading in laid:
+                    yield *laid.pop(section.heading), page
+                elif section.heading not in self._taken:
+                    yield page, section, None
+        for heading, (page, section) in laid.items():
+            if not heading.startswith("-"):
+                yield page, section, None
+
+    def _documentation(self, *, docs: bool, laid: bool) -> Documentation:
+        return Documentation(
             self._declared.head.adapter,
-            self._pages,
+            self._overlays if laid else self._pages,
             {name: place for name, (_, place) in self._heads.items()},
-            undocumented=self._undocumented(),
+            undocumented={} if laid else self._undocumented(),
             whole=self._declared.whole,
-            unread=self._unread,
+            unread={
+                file: line for file, line in self._unread.items() if (file in self._laid) == laid
+            },
             missing=not docs,
+            laid=laid,
         )
-        for finding, flaw in self._ask(PAGES, known):
+
+    def _ask_pages(self, *, docs: bool) -> None:
+        found = self._ask(PAGES, self._documentation(docs=docs, laid=False))
+        if self._laid:
+            found += self._ask(PAGES, self._documentation(docs=True, laid=True))
+        for finding, flaw in found:
             tools = {place[0] for place in (flaw.place, *flaw.also) if place}
             self._lost |= tools
             if finding.rule == "page-fence":
@@ -299,14 +304,18 @@ class Assembly:
                 self._unread_defs.add(flaw.file)
 
     def _undocumented(self) -> dict[str, tuple[str, int]]:
-        written = {section.heading for page in self._pages for section in page.tools}
+        written = {
+            section.heading.removeprefix("-")
+            for page in (*self._pages, *self._overlays)
+            for section in page.tools
+        }
         return {
             name: (head.file, head.line(place))
             for name, (head, place) in self._heads.items()
             if name in self._methods and name not in written
         }
 
-    def _section(self, page: PageText, section: PageSection) -> None:
+    def _section(self, page: PageText, section: PageSection, base: PageText | None) -> None:
         tool = section.heading
         if tool not in self._heads and self._declared.whole:
             return  # no tool of adapter.toml, which has been told
@@ -319,6 +328,9 @@ class Assembly:
             self._methods.get(tool),
             mapped=self._mapped(tool),
         )
+        described.laid = page.file in self._laid
+        if base is not None:
+            described.defs = {**defs_of(base), **described.defs}
         described.unread = page.file in self._unread_defs
         broken = bool(self._ask(WRITTEN, described))
         described.broken = broken
@@ -343,10 +355,10 @@ class Assembly:
     def _make(self, described: Described, method: Method) -> None:
         head = self._declared.head
         line = described.section.heading_line
-        entry = entry_of(
-            described.section, described.defs, f"{head.folder}/{described.file}:{line}"
-        )
+        folder = "" if described.laid else f"{head.folder}/"
+        entry = entry_of(described.section, described.defs, f"{folder}{described.file}:{line}")
         tool, schema = tool_of(entry, method, head)
+        tool = msgspec.structs.replace(tool, overlaid=described.laid)
         mapper = (self._mappers or {}).get(tool.key, rest)
         binding = Binding(tool, entry.aliases, mapper, schema)
         made = Made(described, binding, self._heads[tool.name][0])
@@ -366,4 +378,7 @@ class Assembly:
                     reason = "its endpoint has an error"
                 elif name in undocumented and name not in self._lost:
                     reason = "no section in docs/"
+                if name in self._taken:
+                    page, section = self._taken[name]
+                    reason = f"withheld by {page.file}:{section.heading_line}"
                 yield Withheld(name=name, source=head.source(place), reason=reason)

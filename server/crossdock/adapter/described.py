@@ -23,11 +23,13 @@ class Described:
     """One section of a page beside the endpoint that it is for; None: that endpoint is wrong.
 
     `mapped` says whether Python has a mapper for it; None: nobody knows. `unread`: the definitions
-    of its page cannot be read. `broken`: what is written is wrong somewhere.
+    of its page cannot be read. `broken`: what is written is wrong somewhere. `laid`: the page is an
+    overlay's.
     """
 
     unread = False
     broken = False
+    laid = False
 
     def __init__(
         self,

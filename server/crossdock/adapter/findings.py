@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
 from msgspec import Struct
@@ -32,6 +33,8 @@ class Finding(Struct, frozen=True, kw_only=True):
     def text(self, folder: str) -> str:
         """Return it as a sentence that begins with file:line, as people find it from `folder`."""
         about = f"{self.key}: " if self.key else ""
+        if Path(self.file).is_absolute():  # an overlay's page
+            return f"{self.file}:{self.line}: {about}{self.message}; {self.remedy}"
         return f"{folder}/{self.file}:{self.line}: {about}{self.message}; {self.remedy}"
 
 

@@ -19,20 +19,12 @@ from typing import Any
 import msgspec
 from cachetools import LRUCache
 
-from crossdock.adapter.assembly import (
-    Assembly,
-    Declared,
-    Expand,
-    Expansion,
-    Files,
-    Given,
-    SpellObject,
-    declare,
-)
+from crossdock.adapter.assembly import Assembly, Declared, declare
 from crossdock.adapter.auth import auth_of, completed
 from crossdock.adapter.binding import Toolset
 from crossdock.adapter.bounded import bounded
 from crossdock.adapter.declaration import TOML
+from crossdock.adapter.given import Expand, Expansion, Files, Given, Overlay, SpellObject
 from crossdock.adapter.manifest import Manifest, Method
 from crossdock.authoring import Auth, Endpoint, Mapper, SignsRequests
 from crossdock.errors import AdapterError, InvalidArguments, words_of
@@ -49,9 +41,10 @@ class _Loaded(msgspec.Struct, frozen=True, kw_only=True):
     auth: Auth
     endpoints: str
     files: Files
+    overlays: Mapping[Path, Overlay]
     stamp: tuple[tuple[str, int, int], ...]
     generation: int
-    toolsets: dict[tuple[tuple[str, bytes], ...], Toolset]
+    toolsets: dict[tuple[Path | None, tuple[tuple[str, bytes], ...]], Toolset]
 
 
 class Adapter:
@@ -62,6 +55,8 @@ class Adapter:
         self._toml, self._docs = folder / TOML, folder / "docs"
         self.given = given
         self._module = module
+        self._overlay: Path | None = None
+        self.watched: tuple[Path, ...] = ()
         self.release = ""
         self._contributions: LRUCache[bytes, tuple[Expansion, ...] | BaseException] = LRUCache(1024)
         self.trusted = True  # whether its Python may run on the gateway's own loop
@@ -117,8 +112,20 @@ class Adapter:
     @property
     def edition(self) -> str:
         """The version, and a digest of the pages: equal where the same tools are told alike."""
-        pages = hashlib.sha256(msgspec.json.encode(self._loaded.files.pages)).hexdigest()[:12]
-        return f"{self.version}/{pages}"
+        laid = [[data for _, data in overlay.pages] for overlay in self._loaded.overlays.values()]
+        pages = msgspec.json.encode([self._loaded.files.pages, laid])
+        return f"{self.version}/{hashlib.sha256(pages).hexdigest()[:12]}"
+
+    def lay_over(self, folder: Path) -> None:
+        """Have the pages of a folder stand in place of the adapter's own, for every account."""
+        self._overlay = folder
+        self.watch(folder)
+
+    def watch(self, folder: Path) -> None:
+        """Read the pages of an overlay, and read them again when they change."""
+        if folder not in self.watched:
+            self.watched += (folder,)
+            self._loaded = self._read(self._loaded.generation + 1)
 
     def outdated(self) -> bool:
         """Whether a file is newer than what was read of it. Asks the disk; any thread may."""
@@ -133,10 +140,10 @@ class Adapter:
         old = self._loaded
         if stamp == old.stamp:
             return False
-        known = self.toolset(self.defaults()).problems
+        known = self._problems()
         try:
             self._loaded = self._read(generation=old.generation + 1)
-            if fresh := set(self.toolset(self.defaults()).problems).difference(known):
+            if fresh := self._problems() - known:
                 raise AdapterError(min(fresh))
         except AdapterError:
             # A half-saved page must not take tools away; it is read again when it changes again.
@@ -150,25 +157,32 @@ class Adapter:
             with suppress(InvalidArguments):
                 self.toolset(self.complete(settings))
 
-    def toolset(self, settings: Mapping[str, Any]) -> Toolset:
+    def _problems(self) -> set[str]:
+        found: set[str] = set()
+        for overlay in (None, *self.watched):
+            found.update(self.toolset(self.defaults(), overlay).problems)
+        return found
+
+    def toolset(self, settings: Mapping[str, Any], overlay: Path | None = None) -> Toolset:
         """Return the tools of an account with these settings. Raises InvalidArguments only.
 
-        Where `expand` fails the others are returned, and `problems` says why.
+        `overlay` is the account's own, which is watched. Where `expand` fails the others are
+        returned, and `problems` says why.
         """
         try:
-            return self._expanded(settings)
+            return self._expanded(settings, overlay)
         except InvalidArguments:
             raise
         except BaseException as error:  # an adapter's own code may raise anything
             problem = f"{self.name}: expand failed: {words_of(error)}"
-            return msgspec.structs.replace(self._of(()), problems=(problem,))
+            return msgspec.structs.replace(self._of((), overlay), problems=(problem,))
 
-    def _expanded(self, settings: Mapping[str, Any]) -> Toolset:
+    def _expanded(self, settings: Mapping[str, Any], overlay: Path | None) -> Toolset:
         expansions = self._contributed(settings)
         for expansion in expansions:
             if not isinstance(expansion, Expansion):
                 raise AdapterError(f"it gave {type(expansion).__name__}; yield Expansion")
-        return self._of(expansions)
+        return self._of(expansions, overlay)
 
     def _contributed(self, settings: Mapping[str, Any]) -> tuple[Expansion, ...]:
         """Return what `expand` gives. A stranger's is asked once for the same settings, and in a
@@ -203,14 +217,14 @@ class Adapter:
             return spell(name)
         return bounded(lambda: spell(name), _EXPAND_SECONDS, f"objects of {self.name}")
 
-    def _of(self, expansions: tuple[Expansion, ...]) -> Toolset:
-        key = tuple(
+    def _of(self, expansions: tuple[Expansion, ...], overlay: Path | None) -> Toolset:
+        pages = tuple(
             (expansion.page, msgspec.json.encode(expansion.resources)) for expansion in expansions
         )
-        found = self._loaded.toolsets.get(key)
+        found = self._loaded.toolsets.get((overlay, pages))
         if found is None:
-            found = self._build(expansions)
-            self._loaded.toolsets[key] = found
+            found = self._build(expansions, overlay)
+            self._loaded.toolsets[overlay, pages] = found
         return found
 
     def defaults(self) -> dict[str, Any]:
@@ -235,6 +249,8 @@ class Adapter:
         with os.scandir(self._docs) as entries:
             pages = [entry for entry in entries if entry.name.endswith(".md")]
             stamps += sorted(_stamp_of(entry.name, entry.stat()) for entry in pages)
+        for folder in self.watched:
+            stamps += [_stamp_of(str(page), page.stat()) for page in sorted(folder.glob("*.md"))]
         return tuple(stamps)
 
     def _read(self, generation: int) -> _Loaded:
@@ -250,17 +266,21 @@ class Adapter:
             auth=self.given.auth or auth_of(declared.manifest.auth, declared.manifest.source),
             endpoints=_digest(declared.manifest),
             files=files,
+            overlays={folder: read_overlay(folder) for folder in self.watched},
             stamp=stamp,
             generation=generation,
             toolsets={},
         )
 
-    def _build(self, expansions: tuple[Expansion, ...]) -> Toolset:
+    def _build(self, expansions: tuple[Expansion, ...], overlay: Path | None) -> Toolset:
         loaded = self._loaded
         assembly = Assembly(loaded.declared, self.given)
         assembly.take(loaded.files.pages)
         for expansion in expansions:
             assembly.expand(expansion)
+        for folder in dict.fromkeys((self._overlay, overlay)):
+            if folder is not None:
+                assembly.overlay(loaded.overlays[folder])
         made = assembly.assemble(docs=loaded.files.docs)
         return Toolset(
             generation=self.generation,
@@ -301,6 +321,12 @@ def read_files(folder: Path) -> Files:
         pages=tuple((f"docs/{page.name}", page.read_bytes()) for page in sorted(docs.glob("*.md"))),
         docs=docs.is_dir(),
     )
+
+
+def read_overlay(folder: Path) -> Overlay:
+    """Read an operator's pages."""
+    pages = sorted(folder.glob("*.md"))
+    return Overlay(pages=tuple((str(page), page.read_bytes()) for page in pages))
 
 
 def load_adapter(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -95,6 +96,9 @@ class OpenAccounts:
                 continue
             place = f"accounts.{account_id}"
             check_account(adapter.manifest, given.settings, given.credentials, place)
+            overlay = Path(given.overlay) if given.overlay else None
+            if overlay is not None:
+                adapter.watch(overlay)
             check_tools(adapter, given.settings, place)
             try:
                 secrets = {
@@ -117,6 +121,7 @@ class OpenAccounts:
                     name=given.name or account_id,
                     settings=given.settings,
                     credentials={field: Secret(value) for field, value in secrets.items()},
+                    overlay=overlay,
                 )
             )
 

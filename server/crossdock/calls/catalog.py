@@ -160,7 +160,7 @@ class Catalog:
         return toolset
 
     def _toolset(self, adapter: Adapter, account: Account) -> Toolset:
-        return adapter.toolset(adapter.complete(account.settings))
+        return adapter.toolset(adapter.complete(account.settings), account.overlay)
 
 
 def _view(toolset: Toolset, scope: Scope, accepted: frozenset[str] | None) -> View:

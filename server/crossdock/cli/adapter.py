@@ -191,14 +191,19 @@ def tools(
     if json:
         print_json([{**_summary(tool), "tokens": costs[tool.name]} for tool in shown])
         return _over(sum(costs.values()), max)
-    rows = [(t.name, t.effect, ", ".join(t.tags), costs[t.name]) for t in shown]
+    rows = [(_marked(tool), tool.effect, ", ".join(tool.tags), costs[tool.name]) for tool in shown]
     print_table(("tool", "effect", "tags", "tokens"), rows)
     print(f"{len(shown)} tools, about {sum(costs.values()):,} tokens in a model's context")
     return _over(sum(costs.values()), max)
 
 
+def _marked(tool: Tool) -> str:
+    return f"{tool.name} (overlay)" if tool.overlaid else tool.name
+
+
 def _toolset(name: str, settings: Settings, loaded: Plugins) -> Toolset:
     """Return the tools of an account of config.toml, of an adapter or of a stored account."""
+    from crossdock.config import AccountSettings
     from crossdock.errors import CrossdockError
 
     account: AccountSettings | ShownAccount | None = settings.accounts.get(name)
@@ -211,7 +216,11 @@ def _toolset(name: str, settings: Settings, loaded: Plugins) -> Toolset:
             f"{name!r} is no account and no adapter; known: {known}, and the accounts that "
             "`crossdock account list` shows"
         )
-    return adapter.toolset(adapter.complete(account.settings if account else {}))
+    overlay = None
+    if isinstance(account, AccountSettings) and account.overlay:
+        overlay = Path(account.overlay)
+        adapter.watch(overlay)
+    return adapter.toolset(adapter.complete(account.settings if account else {}), overlay)
 
 
 async def _stored(name: str, settings: Settings, loaded: Plugins) -> ShownAccount | None:
@@ -265,4 +274,5 @@ def _summary(tool: Tool) -> dict[str, Any]:
         "endpoint": f"{tool.endpoint.verb} {tool.endpoint.path}",
         "inputSchema": tool.input_schema,
         "source": tool.source,
+        "overlay": tool.overlaid,
     }

@@ -15,12 +15,13 @@ from crossdock.plugins import PluginRecord
 
 def place_of(adapter: Adapter) -> AdapterPlace:
     """Return where a loaded adapter lies."""
-    return _place(adapter.folder)
+    return _place(adapter.folder, adapter.watched)
 
 
-def _place(folder: Path) -> AdapterPlace:
+def _place(folder: Path, overlays: tuple[Path, ...] = ()) -> AdapterPlace:
     beside = folder.parent / PROJECT
-    return AdapterPlace(folder=folder, project=folder.parent if beside.is_file() else None)
+    project = folder.parent if beside.is_file() else None
+    return AdapterPlace(folder=folder, project=project, overlays=overlays)
 
 
 def unloaded(record: PluginRecord) -> tuple[AdapterPlace | None, Finding | None]:

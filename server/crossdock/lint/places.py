@@ -17,10 +17,12 @@ _APART = ("tests", "node_modules", "build", "dist")
 
 
 class AdapterPlace(msgspec.Struct, frozen=True, kw_only=True):
-    """A folder that holds an adapter; `project` is the distribution that it was found in."""
+    """A folder that holds an adapter; `project` is the distribution that it was found in,
+    `overlays` are an operator's pages for it."""
 
     folder: Path
     project: Path | None = None
+    overlays: tuple[Path, ...] = ()
 
 
 def places_in(path: Path) -> list[AdapterPlace]:

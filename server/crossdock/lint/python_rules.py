@@ -12,8 +12,8 @@ from types import ModuleType
 from typing import Any
 
 from crossdock import hookspecs
-from crossdock.adapter.assembly import Expansion
 from crossdock.adapter.findings import Flaw, Place, Stage
+from crossdock.adapter.given import Expansion
 from crossdock.adapter.rules.mapper_rules import code_place
 from crossdock.errors import InvalidArguments, words_of
 from crossdock.lint.imported import Imported, is_async, is_marked

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from crossdock.adapter.assembly import Given, examine
+from crossdock.adapter.assembly import examine
 from crossdock.adapter.declaration import TOML
 from crossdock.adapter.findings import Finding, Flaw, Place, Stage, Subject
-from crossdock.adapter.load import read_files
+from crossdock.adapter.given import Given
+from crossdock.adapter.load import read_files, read_overlay
 from crossdock.calls.sizes import tokens_of
 from crossdock.lint.imported import Imported, apart
 from crossdock.lint.package_rules import PACKAGE, Package
@@ -80,7 +81,8 @@ def report(place: AdapterPlace, max_tokens: int | None = None) -> tuple[Report, 
         name = examine(files, given)[0].head.adapter
         python = Python(name, imported)
         findings = _asked(PYTHON, python)
-        _, assembled = examine(files, given, python.expansions, lint=True)
+        overlays = [read_overlay(one) for one in place.overlays]
+        _, assembled = examine(files, given, python.expansions, overlays, lint=True)
         findings += assembled.findings
         if place.project is not None:
             project = place.project.resolve()

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from crossdock.adapter.assembly import Assembly, Files, Given, declare
+from crossdock.adapter.assembly import Assembly, declare
 from crossdock.adapter.described import defs_of
 from crossdock.adapter.docs import Entry, PageText, entry_of
 from crossdock.adapter.findings import Finding
+from crossdock.adapter.given import Files, Given
 
 TOML = b"""format = 1
 name = "tidewater"

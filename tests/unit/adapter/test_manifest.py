@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from harness import acme
 
-from crossdock.adapter.assembly import Declared, Files, Given, declare
+from crossdock.adapter.assembly import Declared, declare
+from crossdock.adapter.given import Files, Given
 from crossdock.adapter.manifest import Manifest, placeholders
 
 GOOD = acme.TOML

@@ -23,7 +23,7 @@ class Documentation:
 
     `undocumented` are those without a section, with file and line of their endpoints. `whole` says
     whether it can be told which tools are declared; `unread` are pages that are no UTF-8,
-    each with the line of its first wrong byte.
+    each with the line of its first wrong byte. `laid`: they are an operator's overlay.
     """
 
     def __init__(
@@ -36,6 +36,7 @@ class Documentation:
         whole: bool,
         unread: Mapping[str, int],
         missing: bool,
+        laid: bool,
     ) -> None:
         self.adapter = adapter
         self.file = "docs/"
@@ -45,6 +46,7 @@ class Documentation:
         self.whole = whole
         self.unread = unread
         self.missing = missing
+        self.laid = laid
 
     def line(self, place: Place) -> int:
         """Return the top: what is told here knows its line."""
@@ -53,6 +55,10 @@ class Documentation:
     def key(self, place: Place) -> str:
         """Return a place as it is told."""
         return ".".join(place)
+
+    def named(self, section: PageSection) -> str:
+        """Return the tool that a section is for: `-TOOL` of an overlay withholds it."""
+        return section.heading.removeprefix("-") if self.laid else section.heading
 
     def sections(self) -> Iterator[tuple[PageText, PageSection]]:
         """Yield every section of a tool with its page."""
@@ -218,7 +224,7 @@ def _heading(docs: Documentation) -> Iterator[Flaw]:
     if not docs.whole:
         return
     for page, section in docs.sections():
-        if section.heading not in docs.declared:
+        if docs.named(section) not in docs.declared:
             near = difflib.get_close_matches(section.heading, docs.declared, 1)
             hint = f"did you mean {near[0]}?" if near else "declare its endpoint, or leave it out"
             yield _flaw(
@@ -261,7 +267,7 @@ def _twice(docs: Documentation) -> Iterator[Flaw]:
 def _prose(docs: Documentation) -> Iterator[Flaw]:
     for page, section in docs.sections():
         length = len(section.prose)
-        if length not in _PROSE:
+        if length not in _PROSE and docs.named(section) == section.heading:
             yield _flaw(
                 page,
                 section.heading_line,
