@@ -494,6 +494,10 @@ nodes:engines:away  Without Redis everything but what crosses nodes goes on; wit
     reads go on for a while and nothing is written unguarded; both come back by themselves.
 nodes:doctor:differences  The doctor names who serves, what differs between them, and whether
     the sums fit.
+nodes:clients:every-era  Official clients of every era work with several nodes behind a proxy that
+    does not stick.
+nodes:backup:restored  A backup made as the guide says is restored as it says, on either engine, and the
+    URLs of then work.
 nodes:stop:streams  Streams are told when to come back, each at another moment, and the oldest
     transport gets the answers that it waits for.
 

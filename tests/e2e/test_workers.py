@@ -118,3 +118,12 @@ async def test_a_worker_that_cannot_start_tells_why_once_and_all_end(
     node.launch()
     assert await asyncio.to_thread(node.wait) == 78
     assert node.text.count("nowhere") == 1
+
+
+async def test_a_single_process_is_not_ended_by_a_reload(make_cluster: MakeCluster) -> None:
+    cluster = make_cluster(nodes=1)
+    (node,) = cluster.nodes
+    node.tell(signal.SIGHUP)
+    await asyncio.to_thread(node.wait_for, "reload.ignored")
+    assert node.running
+    assert await asyncio.to_thread(node.stop) == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
@@ -66,6 +67,7 @@ async def _serve(settings: Settings, orders: Orders | None) -> None:
     from crossdock.web.runner import WebRunner, Worker, signals
 
     with signals() as told:
+        _outlive_hangup(asyncio.get_running_loop())
         gateway = await Gateway.open(settings, serving=True, worker=orders.number if orders else 1)
         log.configure(settings.log.level, settings.log.format, gather=True)
         line = ParentLine(orders, gateway.metrics.exposition) if orders else None
@@ -81,6 +83,22 @@ async def _serve(settings: Settings, orders: Orders | None) -> None:
             await listener.close()
             if line:
                 await line.close()
+
+
+def _outlive_hangup(loop: asyncio.AbstractEventLoop) -> None:
+    """Let SIGHUP, which means "reload" to a service, not end the one process that serves."""
+    import signal
+    import sys
+
+    from crossdock.log import logger
+
+    if sys.platform == "win32" or (sys.stdin is not None and sys.stdin.isatty()):
+        return  # a terminal that is closed ends what runs in it
+    remedy = "one process serves and nothing is replaced; restart it"
+    with contextlib.suppress(ValueError):  # threads but the first get no signal
+        loop.add_signal_handler(
+            signal.SIGHUP, lambda: logger(__name__).warning("reload.ignored", remedy=remedy)
+        )
 
 
 def _serve_by_workers(settings: Settings, config: Path | None) -> int:
