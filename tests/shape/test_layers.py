@@ -64,7 +64,7 @@ OPEN_TO_ALL = {"authoring", "model", "errors"}
 # library: the places of the core that may import it.
 OWNERS = {
     "aiohttp": {"client", "testing/fault.py", "testing/workbench.py"},
-    "aiohttp.web": {"web", "cli/demo.py", "testing"},
+    "aiohttp.web": {"web", "cli/demo.py", "cli/dev.py", "testing"},
     "aiohttp_sse": {"web/sse.py"},
     "alembic": {"store"},
     "aiohappyeyeballs": {"calls/dialing.py"},

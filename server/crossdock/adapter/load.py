@@ -151,6 +151,15 @@ class Adapter:
             raise
         return True
 
+    def adopt(self, newer: Adapter) -> None:
+        """Become the adapter that was loaded later from the same folder, its Python included."""
+        generation, release, trusted = self.generation + 1, self.release, self.trusted
+        vars(self).update(vars(newer))
+        self._loaded = msgspec.structs.replace(
+            newer._loaded, generation=generation, toolsets=type(newer._loaded.toolsets)()
+        )
+        self.release, self.trusted = release, trusted
+
     def prime(self, settings: Mapping[str, Any]) -> None:
         """Ask a stranger's `expand` ahead of its first use on the event loop; blocks."""
         if not self.trusted:

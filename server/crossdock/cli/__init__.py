@@ -40,6 +40,7 @@ _COMMANDS = {
         "new_adapter:new_adapter",
         "Make a new adapter, green at once, or drafted from OpenAPI.",
     ),
+    "dev": ("dev:dev", "Serve a folder on its sandbox while you write it."),
     "tools": ("adapter:tools", "Show tools, their effect, tags and size in tokens."),
     "plugins": ("adapter:plugins", "Show what is loaded and what failed."),
     "call": ("call:call", "Call one tool of an MCP URL."),

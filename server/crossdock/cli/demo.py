@@ -76,18 +76,19 @@ async def _demo(folder: Path, port: int, as_json: bool) -> None:
             admin_token = mint("api")
             gateway.accept_admin(admin_token)
             url = await listener.start(settings.server.host, port)
-            servers = await _make_servers(gateway, sandboxes, url)
+            servers = await make_servers(gateway, sandboxes, url)
             if not told.is_set():
-                ready = _ready(url, admin_token, servers, sandboxes)
+                ready = ready_of(url, admin_token, servers, sandboxes)
                 print_json(ready) if as_json else print(_page(ready), flush=True)
                 await told.wait()
     if not as_json:
         print("\nThe demo has ended; nothing was kept.")
 
 
-def _ready(
+def ready_of(
     url: str, admin_token: str, servers: list[dict[str, str]], sandboxes: list[DemoSandbox]
 ) -> dict[str, Any]:
+    """Return what the first line of --json tells."""
     return {
         "url": url,
         "admin_token": admin_token,
@@ -118,27 +119,29 @@ async def _start_sandboxes(plugins: Plugins, stack: AsyncExitStack) -> list[Demo
     return found
 
 
-async def _make_servers(
-    gateway: Gateway, sandboxes: list[DemoSandbox], url: str
+async def make_servers(
+    gateway: Gateway, sandboxes: list[DemoSandbox], url: str, purpose: str = "demo"
 ) -> list[dict[str, str]]:
+    """Open an account and an MCP server on each of the sandboxes' accounts."""
     from crossdock.access.gate import Caller
     from crossdock.control import NewServer
-    from crossdock.model import Account, Secret
+    from crossdock.model import Account, Scope, Secret
 
-    actor = Caller(id="demo", name="demo", role="owner")
+    actor = Caller(id=purpose, name=purpose, role="owner")
     servers = []
     for sandbox in sandboxes:
         for number, given in enumerate(sandbox.accounts, 1):
             suffix = f"-{number}" if number > 1 else ""
             account = Account(
-                id=f"demo-{sandbox.integration}{suffix}",
+                id=f"{purpose}-{sandbox.integration}{suffix}",
                 integration=sandbox.integration,
                 name=given["name"],
                 settings=given["settings"],
                 credentials={name: Secret(value) for name, value in given["credentials"].items()},
             )
             gateway.accounts.put(account)
-            new = NewServer(name=f"{given['name']} (demo)")
+            scope = Scope(accept_new_tools=True)
+            new = NewServer(name=f"{given['name']} ({purpose})", config=scope)
             issued = await gateway.control.servers.create(account.id, new, actor)
             servers.append(
                 {

@@ -124,6 +124,7 @@ class Workbench:
         with noting(self.at_load):
             self._plugins = load_folders([self.folder])
         self.adapter = _adapter_of(self._plugins, self.folder)
+        self.adapter.trusted = True  # on the loop that is watched for stalls
         self.outgoing = Connected()
         self.own: list[tuple[str, int]] = []
         self.stalls: list[str] = []
