@@ -300,6 +300,8 @@ door:body:bounded  A request body above the limit is refused with 413, and one w
 door:plugin:isolated  A broken plugin is named with its reason while everything else serves.
 authors:check  `crossdock check` tells every mistake at once, each by one rule with file, line, key
     and remedy; what it calls an error is not served.
+authors:connected  An account is connected by a person at the provider: code with PKCE, a state good
+    once, for one account, from a starter who may still do so, and exactly one redirect.
 authors:declared  Schemes, further hosts, bodies, answers and pages do on the wire what adapter.toml
     declares of them, in every revision.
 

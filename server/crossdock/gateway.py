@@ -96,6 +96,7 @@ class Gateway:
             self.catalog,
             self.accounts,
             verify=self.calls.verify,
+            exchange=self.calls.exchange,
             note=self.audit.note,
             allow_private=private,
             clock=clock,

@@ -68,6 +68,14 @@ class Account(Struct, frozen=True, kw_only=True):
     overlay: Path | None = None
 
 
+class Code(Struct, frozen=True, kw_only=True):
+    """What a provider gave for a person's consent, and what proves that it was given to us."""
+
+    code: str
+    verifier: str
+    redirect: str
+
+
 Role = Literal["owner", "operator", "viewer", "client"]
 """What the holder of an API token may do; a client's is good only as a second factor."""
 

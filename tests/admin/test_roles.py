@@ -14,7 +14,15 @@ from crossdock.web.admin.routes import RANK, Route
 from crossdock.web.app import build
 
 ROLES: tuple[Role, ...] = ("owner", "operator", "viewer", "client")
-OPEN = {"/healthz", "/readyz", "/metrics", "/openapi.json", "/connect.mcpb", "/connect.tgz"}
+OPEN = {
+    "/connect/callback",
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/openapi.json",
+    "/connect.mcpb",
+    "/connect.tgz",
+}
 
 # What the contract says, written down a second time: owner everything, operator accounts and
 # servers, viewer GET, client nothing.
@@ -25,6 +33,7 @@ TABLE: dict[tuple[str, str], Role] = {
     ("PATCH", "/integrated-account/{id}"): "operator",
     ("DELETE", "/integrated-account/{id}"): "operator",
     ("POST", "/integrated-account/{id}/test"): "operator",
+    ("POST", "/integrated-account/{id}/connect"): "operator",
     ("GET", "/integrated-account/{id}/tools"): "viewer",
     ("POST", "/integrated-account/{id}/mcp"): "operator",
     ("GET", "/integrated-account/{id}/mcp"): "viewer",

@@ -39,7 +39,7 @@ LAYERS: dict[str, set[str]] = {
     | {"protocol", "redaction", "secrets", "store"},
     "housekeeping": {"access", "calls", "control", "log", "protocol", "store"},
     "bus": {"log"},
-    "control": {"access", "calls", "store"},
+    "control": {"access", "calls", "signing", "store"},
     "access": {"calls", "store"},
     "calls": {"adapter", "config", "log", "redaction", "signing"},
     "observe": {"log", "redaction", "store"},

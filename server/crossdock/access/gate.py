@@ -196,6 +196,17 @@ class Gate:
                 return owner
         return self._holder(hashed, token)
 
+    def holder_of(self, token_id: str) -> Caller | None:
+        """Return who holds the API token of this id, while it is good."""
+        for owner in self._own.values():
+            if owner.id == token_id:
+                return owner
+        hashed = self._of_token.get(token_id)
+        found = None if hashed is None else self._callers.get(hashed)
+        if found is None or (found.expires_at is not None and self._clock() >= found.expires_at):
+            return None
+        return found
+
     def _holder(self, hashed: bytes, token: str) -> Caller | None:
         """Return who holds an API token of the store."""
         if not well_formed("api", token):

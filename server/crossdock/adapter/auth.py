@@ -147,7 +147,15 @@ class OAuth2:
         """Fetch an access token; `changed` carries a rotated refresh token."""
         spec = self._spec
         refresh = spec.refresh or AuthRefresh()
-        if old := credentials.get("refresh_token"):
+        old = credentials.get("refresh_token")
+        if spec.authorize is not None and not old:
+            raise UpstreamFailure(
+                "unauthenticated",
+                "This account is not connected yet: its owner has to let the gateway in at the "
+                "provider (`crossdock account connect`).",
+                sent=False,
+            )
+        if old:
             fields = {"grant_type": "refresh_token", "refresh_token": old, **refresh.extra}
             encoding, send = refresh.encoding, refresh.send
         else:
@@ -156,7 +164,27 @@ class OAuth2:
         for name in send:
             if credentials.get(name):
                 fields[name] = credentials[name]
-        return await self._exchange(fields, encoding, credentials, settings, http)
+        body = await self._exchange(fields, encoding, credentials, settings, http)
+        return _read_token(body, old)
+
+    async def connect(
+        self,
+        given: Mapping[str, str],
+        credentials: Mapping[str, str],
+        settings: Mapping[str, Any],
+        http: TokenHttp,
+    ) -> dict[str, str]:
+        """Change an authorization code into the credential that is kept. Raises UpstreamFailure."""
+        fields = {"grant_type": "authorization_code", **given}
+        body = await self._exchange(fields, self._spec.encoding, credentials, settings, http)
+        answer = decode(body)
+        found = answer.get("refresh_token") if isinstance(answer, dict) else None
+        if not isinstance(found, str) or not found:
+            raise UpstreamFailure(
+                "upstream_malformed",
+                "The provider gave no refresh_token; auth.authorize.scope may have to ask for one.",
+            )
+        return {"refresh_token": found}
 
     async def _exchange(
         self,
@@ -165,7 +193,7 @@ class OAuth2:
         credentials: Mapping[str, str],
         settings: Mapping[str, Any],
         http: TokenHttp,
-    ) -> Renewal:
+    ) -> bytes:
         """Ask the token endpoint, and say who asks as `auth.client` says."""
         spec, more = self._spec, {}
         client, secret = credentials.get("client_id", ""), credentials.get("client_secret", "")
@@ -180,7 +208,7 @@ class OAuth2:
             reply = await http.post(url, **body, **more)
         except UpstreamFailure as failure:
             raise _refused(failure) from None
-        return _read_token(reply.body, credentials.get("refresh_token"))
+        return reply.body
 
 
 def may_rotate(auth: Auth, credentials: Mapping[str, str]) -> bool:

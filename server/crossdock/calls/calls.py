@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -36,7 +36,7 @@ from crossdock.errors import (
     in_doubt,
 )
 from crossdock.log import logger
-from crossdock.model import Account, Grant, Peer, ToolList
+from crossdock.model import Account, Code, Grant, Peer, ToolList
 
 log = logger(__name__)
 
@@ -136,6 +136,13 @@ class Calls:
             raise UpstreamFailure(
                 "upstream_timeout", "The provider did not answer in time.", retryable=True
             ) from None
+
+    async def exchange(self, account: Account, given: Code) -> Mapping[str, str]:
+        """Change a person's consent into credentials that are to be kept. Raises UpstreamFailure,
+        or ConfigError for an account that cannot be opened."""
+        adapter = self._catalog.adapters[account.integration]
+        connection = self._connections.of(account, adapter)
+        return await connection.connected(given.code, given.verifier, given.redirect)
 
     async def drain(self) -> None:
         """Wait for the writes whose clients have gone."""

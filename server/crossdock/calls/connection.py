@@ -147,6 +147,10 @@ class Connection:
         self._credentials = credentials
         self._failures = adapter.manifest.failures
 
+    async def connected(self, code: str, verifier: str, redirect: str) -> Mapping[str, str]:
+        """Change an authorization code into credentials. Raises UpstreamFailure."""
+        return await self._credentials.connected(code, verifier, redirect)
+
     def hiding(self, outcome: Outcome) -> Outcome:
         """Return a finished outcome without this account's credentials."""
         return without(outcome, self._credentials.searched)

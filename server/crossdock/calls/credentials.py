@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from yarl import URL
 
-from crossdock.adapter.auth import may_rotate
+from crossdock.adapter.auth import OAuth2, may_rotate
 from crossdock.adapter.load import Adapter
 from crossdock.adapter.manifest import FailuresSpec
 from crossdock.authoring import Outgoing, Renewal, UpstreamReply
@@ -131,6 +131,19 @@ class Credentials:
         if self._thread is None:
             return sealed(request, sign(request, values))
         return sealed(request, await self._thread.call(lambda: sign(request, values)))
+
+    async def connected(self, code: str, verifier: str, redirect: str) -> Mapping[str, str]:
+        """Change an authorization code into credentials. Raises UpstreamFailure."""
+        if not isinstance(self._auth, OAuth2):
+            raise UpstreamFailure("unauthenticated", "This account has nothing to connect.")
+        changed = await self._auth.connect(
+            {"code": code, "code_verifier": verifier, "redirect_uri": redirect},
+            self._values,
+            self._settings,
+            self._endpoint,
+        )
+        redactor.learn([*changed.values()])
+        return changed
 
     async def _signed(self, token: str | None) -> Signature:
         if self._thread is None:

@@ -171,6 +171,29 @@ def test(account_id: str, *, config: Config = None, json: Json = False) -> int:
 
 
 @account.command
+def connect(account_id: str, *, config: Config = None, json: Json = False) -> int:
+    """Print the URL at which a person lets an account in at its provider, within ten minutes.
+
+    A gateway has to serve at `[server] public_url` meanwhile: the provider sends the person there.
+
+    Example: `crossdock account connect acc_0123456789abcdef0123456789abcdef`
+    """
+
+    async def work(gateway: Gateway) -> int:
+        server = gateway.settings.server
+        origin = server.public_url.rstrip("/") or f"http://{server.host}:{server.port}"
+        started = await gateway.control.connecting.start(account_id, origin, operator())
+        if json:
+            print_json(started)
+        else:
+            print(started.url)
+            print(f"The provider has to know {started.redirect_uri}", file=sys.stderr)
+        return 0
+
+    return with_gateway(config, work)
+
+
+@account.command
 def remove(
     account_id: str,
     *,

@@ -12,6 +12,7 @@ from crossdock.calls.catalog import Catalog
 from crossdock.calls.dialing import Network
 from crossdock.control.accounts import AccountControl
 from crossdock.control.audited import Audited
+from crossdock.control.connecting import CALLBACK, Connecting, Exchange
 from crossdock.control.keys import KeyControl
 from crossdock.control.requests import (
     AcceptTools,
@@ -33,6 +34,7 @@ from crossdock.model import Account
 from crossdock.store import AuditEntry, Store
 
 __all__ = [
+    "CALLBACK",
     "AcceptTools",
     "AccountChange",
     "Control",
@@ -54,7 +56,7 @@ class Control:
     """The control plane: an object for each kind of record, on the store.
 
     What a verb wrote is in force when it returns. `verify` makes an adapter's verification call,
-    `note` takes a line of the audit log.
+    `exchange` changes a code into credentials, `note` takes a line of the audit log.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Control:
         accounts: OpenAccounts,
         *,
         verify: Callable[[Account], Awaitable[None]],
+        exchange: Exchange,
         note: Callable[[AuditEntry], None],
         allow_private: Sequence[Network],
         clock: Callable[[], datetime],
@@ -78,6 +81,15 @@ class Control:
             self._audited,
             verify=verify,
             allow_private=allow_private,
+        )
+        self.connecting = Connecting(
+            self.accounts,
+            catalog,
+            self._audited,
+            key=store.keys.ring.state_key,
+            use=store.approvals.use,
+            exchange=exchange,
+            clock=clock,
         )
         self.servers = ServerControl(
             store.servers,

@@ -137,6 +137,11 @@ class AccountControl:
                 self._accounts.note_refusal(account_id, refused=False)
         return self._shown(stored)
 
+    def connectable(self, account_id: str) -> Account:
+        """Return an account that a person may connect. Raises Rejected."""
+        self._refuse_configured(account_id)
+        return self.usable(account_id)
+
     async def remove(self, account_id: str, actor: Caller, *, cascade: bool) -> None:
         """Delete an account. Raises Rejected (409) while servers live, unless `cascade`."""
         with self._audited(actor, "account.remove") as verb:
@@ -328,6 +333,12 @@ class AccountControl:
             account_id, given.integration, given.name or account_id, given.settings, secrets
         )
 
+    def _unconnected(self, stored: StoredAccount) -> bool:
+        adapter = self._catalog.adapters.get(stored.integration)
+        if adapter is None or adapter.manifest.auth.authorize is None:
+            return False
+        return "refresh_token" not in {*stored.credentials, *stored.unreadable}
+
     def _shown(self, stored: StoredAccount) -> ShownAccount:
         secrets: dict[str, Secret | None] = {
             **dict.fromkeys(stored.unreadable),
@@ -336,7 +347,7 @@ class AccountControl:
         shown = self._account(stored.id, stored.integration, stored.name, stored.settings, secrets)
         return msgspec.structs.replace(
             shown,
-            status=stored.status,
+            status="unconnected" if self._unconnected(stored) else stored.status,
             source="store",
             created_at=stored.created_at,
             updated_at=stored.updated_at,

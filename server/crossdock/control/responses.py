@@ -37,7 +37,7 @@ class ShownAccount(Struct, frozen=True, kw_only=True):
     name: str
     settings: dict[str, Any]
     credentials: dict[str, ShownCredential]
-    status: Literal["active", "needs_reauth"]
+    status: Literal["active", "needs_reauth", "unconnected"]
     source: Literal["config", "store"]
     problem: str | None
     created_at: datetime | None
@@ -153,6 +153,14 @@ class IssuedToken(ShownToken, frozen=True, kw_only=True):
     """An API token at the only moment at which it is known."""
 
     token: str
+
+
+class ShownConnecting(Struct, frozen=True, kw_only=True):
+    """Where a person connects an account, until when, and what the provider has to know of it."""
+
+    url: str
+    redirect_uri: str
+    expires_at: datetime
 
 
 class AdminError(Struct, frozen=True, kw_only=True, rename={"status": "statusCode"}):

@@ -8,6 +8,7 @@ from crossdock.gateway import Gateway
 from crossdock.web import (
     admin,
     app_keys,
+    callback_page,
     connect_page,
     health,
     legacy_sse,
@@ -62,6 +63,7 @@ def build(gateway: Gateway) -> web.Application:
     app.router.add_get("/metrics", health.metrics)
     app.router.add_get("/openapi.json", openapi.openapi)
     connect_page.add_routes(app.router)
+    callback_page.add_routes(app.router)
     admin.add_routes(app.router)
     return app
 

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from crossdock.control import AccountChange, NewAccount, invalid
-from crossdock.control.responses import Listed, ShownAccount, ShownVerification, ToolPreview
+from crossdock.control.responses import (
+    Listed,
+    ShownAccount,
+    ShownConnecting,
+    ShownVerification,
+    ToolPreview,
+)
 from crossdock.model import Scope
 from crossdock.web.admin.routes import PAGING, AdminRequest, Route
 
@@ -49,6 +55,11 @@ async def tools(asked: AdminRequest) -> ToolPreview:
     query = asked.request.query
     scope = Scope(methods=_words(query.get("methods")), tags=_words(query.get("tags")))
     return asked.control.accounts.preview(asked.id, scope)
+
+
+async def connect(asked: AdminRequest) -> ShownConnecting:
+    """Start to connect an account."""
+    return await asked.control.connecting.start(asked.id, asked.origin, asked.caller)
 
 
 def _words(text: str | None) -> tuple[str, ...] | None:
@@ -118,6 +129,16 @@ ROUTES = (
         about="Ask the provider whether the account's credentials are good.",
         handler=verify,
         answer=ShownVerification,
+        errors=(409,),
+    ),
+    Route(
+        verb="POST",
+        paths=(f"{_ONE}/connect",),
+        role="operator",
+        action="account.connect.start",
+        about="Give the URL at which a person lets this account in at the provider.",
+        handler=connect,
+        answer=ShownConnecting,
         errors=(409,),
     ),
     Route(
