@@ -8,6 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import re
+import select
+import socket
+import sys
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 from crossdock.calls.http_reader import Answer, AnswerReader, Read
 from crossdock.errors import UpstreamFailure
@@ -28,6 +34,7 @@ class HttpConnection(asyncio.Protocol):
         self._quiet_seconds = quiet_seconds
         self._idle_seconds = idle_seconds
         self._transport: asyncio.Transport
+        self._readable: Callable[[], Any]
         self._answered: asyncio.Future[Answer] | None = None
         self._clean = True
         self.lost: asyncio.Future[None] = self._loop.create_future()
@@ -64,6 +71,12 @@ class HttpConnection(asyncio.Protocol):
         """Whether another request may be sent."""
         return self._clean and now < self._idle_until and not self._transport.is_closing()
 
+    @property
+    def silent(self) -> bool:
+        """Whether nothing has come that the event loop has not told of yet: neither a goodbye, into
+        which a request would be sent, nor bytes that would be taken for its answer."""
+        return not self._readable()
+
     def look(self, now: float) -> None:
         """Give up on a provider that takes too long."""
         if self._answered is None:
@@ -90,6 +103,7 @@ class HttpConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The provider is reached."""
         self._transport = transport  # type: ignore[assignment]
+        self._readable = _asking(transport.get_extra_info("socket"))
         self._idle_until = self._loop.time() + self._idle_seconds
 
     def data_received(self, data: bytes) -> None:
@@ -149,3 +163,12 @@ class HttpConnection(asyncio.Protocol):
         stated = answer.headers.get("keep-alive")
         found = stated and _KEPT_FOR.search(stated)
         return min(self._idle_seconds, int(found[1]) - 1) if found else self._idle_seconds
+
+
+def _asking(sock: socket.socket) -> Callable[[], Any]:
+    """Return what tells whether something can be read from a socket."""
+    if sys.platform == "win32":
+        return lambda: select.select([sock], [], [], 0)[0]
+    poll = select.poll()  # unlike select it takes any number of a file
+    poll.register(sock.fileno(), select.POLLIN)
+    return partial(poll.poll, 0)

@@ -113,8 +113,9 @@ class Pool:
         stack = self._idle.get(origin.key)
         while stack:
             connection = stack.pop()
-            if _good(connection, now):
+            if connection.usable(now) and connection.silent:
                 return connection
+            connection.abort()
         return None
 
     def _again(self, origin: Origin) -> HttpConnection | None:

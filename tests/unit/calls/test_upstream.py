@@ -8,6 +8,7 @@ import ipaddress
 import random
 import socket
 import ssl
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
@@ -167,6 +168,36 @@ async def test_what_comes_unasked_ends_a_connection_and_is_nobodys_answer(sender
     await turns(20)
     assert (await sender.send()).body == b'{"id":1}'
     assert sender.provider.connections == 2
+
+
+@pytest.mark.parametrize("last", [b"", HEAD + b"Content-Length: 8\r\n\r\nstolen!!"])
+async def test_what_came_a_moment_ago_is_seen_before_a_request_is_sent_into_it(
+    sender: Sender, last: bytes
+) -> None:
+    server = socket.create_server(("127.0.0.1", 0))
+    url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+    answered, over = threading.Event(), threading.Event()
+
+    def provide() -> None:
+        server.settimeout(5)
+        for final in (False, True):
+            sock = server.accept()[0]
+            with sock:
+                sock.settimeout(5)
+                sock.recv(65_536)
+                sock.sendall(OK)
+                if not final:
+                    answered.wait(5)
+                    sock.sendall(last)
+            over.set()
+
+    providing = asyncio.create_task(asyncio.to_thread(provide))
+    assert (await sender.send("POST", url=url)).body == b'{"id":1}'
+    answered.set()
+    over.wait(5)  # the event loop stands still: it cannot have heard
+    with server:
+        assert (await sender.send("POST", url=url)).body == b'{"id":1}'
+    await providing
 
 
 async def test_a_cancelled_request_takes_its_connection_along(sender: Sender) -> None:
