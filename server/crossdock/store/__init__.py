@@ -138,6 +138,7 @@ class Store:
         ConfigError for the URL, StoreFault for everything that keeps the store from being used."""
         database = await connect(url, folder or Path())
         try:
+            await database.refuse_pooler()
             found = await database.read(lambda c: version.stored(c, database.where))
             if version.judge(found, database.where, may_upgrade=database.is_sqlite):
                 await database.write(version.migrate, quiet=True, patient=True)

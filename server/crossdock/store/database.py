@@ -98,14 +98,31 @@ class Database:
 
     async def connect_for_locks(self) -> Any:
         """Open a session of PostgreSQL beside the pool, which is its caller's alone."""
-        import asyncpg  # type: ignore[import-untyped]
-
         from crossdock.store.lock_sessions import SETTINGS
+
+        return await self._connect(server_settings=SETTINGS)
+
+    async def refuse_pooler(self) -> None:
+        """Raise ConfigError where PostgreSQL's sessions are shared by a pooler, StoreFault where
+        nothing answers."""
+        if self.is_sqlite:
+            return
+        from crossdock.store.lock_sessions import BROKEN
+        from crossdock.store.pooler import refuse_pooler
+
+        try:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                await refuse_pooler(lambda: self._connect(statement_cache_size=0))
+        except BROKEN as error:
+            raise fault(error, self.where) from error
+
+    async def _connect(self, **how: Any) -> Any:
+        import asyncpg  # type: ignore[import-untyped]
 
         _, given = self.engine.dialect.create_connect_args(self.engine.url)
         for name in ("prepared_statement_cache_size", "prepared_statement_name_func"):
             given.pop(name, None)
-        return await asyncpg.connect(**given, server_settings=SETTINGS, timeout=_CONNECT_SECONDS)
+        return await asyncpg.connect(**given, **how, timeout=_CONNECT_SECONDS)
 
     async def close(self) -> None:
         """Let running work end, then let go of the database."""
