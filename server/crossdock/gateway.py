@@ -12,6 +12,7 @@ import msgspec
 
 from crossdock import __version__
 from crossdock.access.attempts import Attempts
+from crossdock.access.clocks import NodeClock
 from crossdock.access.gate import Address, Gate
 from crossdock.access.sync import Sync
 from crossdock.authoring import CallEvent
@@ -69,6 +70,7 @@ class Gateway:
         self.members = store.members
         self.process = store.members.me.id
         self.bus = bus
+        self.clock = NodeClock()
         self.accounts = OpenAccounts(plugins.adapters)
         self.catalog = Catalog(plugins.adapters, self.accounts)
         private = networks(settings.upstream.allow_private, "config", "upstream.allow_private")
@@ -100,6 +102,7 @@ class Gateway:
             note=self.audit.note,
             allow_private=private,
             clock=clock,
+            mint=self.clock.mint,
         )
         self.housekeeping = self._housekeeping(clock)
         self.draining = False
@@ -200,7 +203,7 @@ class Gateway:
 
     def _open_protocol(self, clock: Callable[[], datetime]) -> None:
         limits, key = self.settings.limits, self.store.keys.ring.state_key
-        self.sessions = Sessions(key, clock, limits.session_seconds, self.bus)
+        self.sessions = Sessions(key, clock, limits.session_seconds, self.bus, mint=self.clock.mint)
         self.streams = Streams(
             StreamLimits(
                 seconds=limits.resume_seconds,
@@ -210,7 +213,9 @@ class Gateway:
             self.bus,
         )
         self.resumption = Resumption(self.bus, self.streams)
-        states = States(key, clock, limits.ask_seconds, use=self.store.approvals.use)
+        states = States(
+            key, clock, limits.ask_seconds, use=self.store.approvals.use, mint=self.clock.mint
+        )
         self.dispatcher = Dispatcher(
             self.tools,
             self.sessions,
@@ -232,6 +237,7 @@ class Gateway:
             each_round=self.denials.settle,
             audit_kept=timedelta(days=self.settings.limits.audit_days),
             stale=self.settings.limits.stale_seconds,
+            node_clock=self.clock,
             me=self.member,
             clock=clock,
         )
@@ -348,7 +354,7 @@ class Gateway:
     @property
     def degraded(self) -> dict[str, str]:
         """What does not work though calls are served, and why; empty when all is well."""
-        found = {"audit": self.audit.degraded}
+        found = {"audit": self.audit.degraded, "clock": self.clock.trouble}
         if self.bus.trouble:
             found["bus"] = f"The gateway's processes cannot reach each other: {self.bus.trouble}."
         return {what: why for what, why in found.items() if why}

@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from crossdock.access.clocks import NodeClock
 from crossdock.access.gate import Gate
 from crossdock.access.sync import Sync
 from crossdock.authoring import CallEvent
@@ -29,11 +30,12 @@ _MANY = 50  # accounts; of more at once, all servers are looked through together
 
 class Periods(Struct, frozen=True, kw_only=True):
     """How long a round takes, and after how many rounds what is seen to: expiry, being a member
-    of those that serve, old call logs."""
+    of those that serve, clocks, old call logs."""
 
     seconds: float = 0.25
     tidy_rounds: int = 4
     seen_rounds: int = 16
+    clock_rounds: int = 240
     forget_rounds: int = 14_400
 
 
@@ -57,6 +59,7 @@ class Housekeeping:
         me: Callable[[], Member],
         audit_kept: timedelta,
         stale: float,
+        node_clock: NodeClock,
         clock: Callable[[], datetime],
         periods: Periods = Periods(),  # noqa: B008 - frozen
     ) -> None:
@@ -71,6 +74,7 @@ class Housekeeping:
         self._me = me
         self._audit_kept = audit_kept
         self._stale = stale
+        self._node_clock = node_clock
         self._clock = clock
         self._periods = periods
         self._running: asyncio.Task[None] | None = None
@@ -134,6 +138,8 @@ class Housekeeping:
             await self._adopt_tools()
         if number % self._periods.seen_rounds == 0:
             await self._be_seen()
+        if number % self._periods.clock_rounds == 0 and (facts := await self._store.facts()):
+            self._node_clock.ahead = facts.ahead
         if number % self._periods.forget_rounds == 0:
             await self._store.audit.forget(self._clock() - self._audit_kept)
             await self._store.approvals.forget(self._clock())

@@ -56,7 +56,8 @@ class Control:
     """The control plane: an object for each kind of record, on the store.
 
     What a verb wrote is in force when it returns. `verify` makes an adapter's verification call,
-    `exchange` changes a code into credentials, `note` takes a line of the audit log.
+    `exchange` changes a code into credentials, `note` takes a line of the audit log, `mint` raises
+    where nothing that expires may be made.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Control:
         note: Callable[[AuditEntry], None],
         allow_private: Sequence[Network],
         clock: Callable[[], datetime],
+        mint: Callable[[], None],
     ) -> None:
         self._audited = Audited(note, clock)
         self.accounts = AccountControl(
@@ -100,9 +102,15 @@ class Control:
             tokens=store.api_tokens,
             pepper=store.keys.ring.pepper,
             clock=clock,
+            mint=mint,
         )
         self.tokens = TokenControl(
-            store.api_tokens, sync, self._audited, pepper=store.keys.ring.pepper, clock=clock
+            store.api_tokens,
+            sync,
+            self._audited,
+            pepper=store.keys.ring.pepper,
+            clock=clock,
+            mint=mint,
         )
         self.keys = KeyControl(store, self._audited)
 

@@ -56,6 +56,7 @@ class ServerControl:
         tokens: ApiTokenRows,
         pepper: bytes,
         clock: Callable[[], datetime],
+        mint: Callable[[], None],
     ) -> None:
         self._rows = rows
         self._tokens = tokens
@@ -65,10 +66,13 @@ class ServerControl:
         self._audited = audited
         self._pepper = pepper
         self._clock = clock
+        self._mint = mint
 
     async def create(self, account_id: str, new: NewServer, actor: Caller) -> Issued:
         """Make an MCP server. Raises Rejected: 404, 422, or 400 when no tool would survive."""
         with self._audited(actor, "server.create") as verb:
+            if new.expires_at is not None:
+                self._mint()
             account = self._accounts.usable(account_id)
             verb.account_id = account.id
             scope = new.config
@@ -131,6 +135,8 @@ class ServerControl:
             verb.account_id, verb.server_id = server.account_id, server.id
             expires_at = change.expires_at
             if expires_at is not msgspec.UNSET:
+                if expires_at is not None:
+                    self._mint()
                 expires_at = future(expires_at, self._clock())
             if change.config is not msgspec.UNSET and "second_factors" in change.config:
                 await self._check_factors(self._merged_scope(server.scope, change))
@@ -154,6 +160,8 @@ class ServerControl:
         """Give a server a new URL; the old one stays good for the overlap."""
         with self._audited(actor, "server.rotate") as verb:
             verb.account_id, verb.server_id = server.account_id, server.id
+            if how.overlap_seconds:
+                self._mint()
             token = mint("mcp")
             hashed, overlap = self._hash(token), timedelta(seconds=how.overlap_seconds)
             rotated = await self._written(

@@ -26,16 +26,20 @@ class TokenControl:
         *,
         pepper: bytes,
         clock: Callable[[], datetime],
+        mint: Callable[[], None],
     ) -> None:
         self._rows = rows
         self._sync = sync
         self._audited = audited
         self._pepper = pepper
         self._clock = clock
+        self._mint = mint
 
     async def create(self, new: NewToken, actor: Caller) -> IssuedToken:
         """Make an API token; this is the only moment at which it is known."""
         with self._audited(actor, "token.create") as verb:
+            if new.expires_at is not None:
+                self._mint()
             text = mint("api")
             now = self._clock()
             token = ApiToken(

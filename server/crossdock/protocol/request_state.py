@@ -41,15 +41,23 @@ class States:
     """
 
     def __init__(
-        self, key: bytes, clock: Callable[[], datetime], seconds: float, *, use: Use
+        self,
+        key: bytes,
+        clock: Callable[[], datetime],
+        seconds: float,
+        *,
+        use: Use,
+        mint: Callable[[], None] = lambda: None,
     ) -> None:
+        self._mint = mint
         self._seal = Seal(key, "request state", _LONGEST)
         self._clock = clock
         self._seconds = seconds
         self._use = use
 
     def close(self, bound: bytes, asked: tuple[str, ...], answers: Mapping[str, Any]) -> str:
-        """Return the state to give to the client."""
+        """Return the state to give to the client. Raises what `mint` does."""
+        self._mint()
         state = State(
             nonce=os.urandom(12),
             ends=int(self._now() + self._seconds),

@@ -48,7 +48,16 @@ class Session(Struct, frozen=True, array_like=True, kw_only=True):
 class Sessions:
     """Makes and reads session ids."""
 
-    def __init__(self, key: bytes, clock: Callable[[], datetime], seconds: float, bus: Bus) -> None:
+    def __init__(
+        self,
+        key: bytes,
+        clock: Callable[[], datetime],
+        seconds: float,
+        bus: Bus,
+        *,
+        mint: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._mint = mint
         self._seal = Seal(key, "session", _LONGEST)
         self._clock = clock
         self._seconds = seconds
@@ -66,7 +75,8 @@ class Sessions:
         capabilities: msgspec.Raw | None,
         nonce: str = "",
     ) -> Session:
-        """Return a new session; it is known nowhere but in its id."""
+        """Return a new session; it is known nowhere but in its id. Raises what `mint` does."""
+        self._mint()
         return Session(
             nonce=nonce or os.urandom(16).hex(),
             server_id=server_id,
