@@ -500,6 +500,7 @@ nodes:clients:every-era  Official clients of every era work with several nodes b
     does not stick.
 nodes:backup:restored  A backup made as the guide says is restored as it says, on either engine, and the
     URLs of then work.
+nodes:operators:read-their-writes  What an operator wrote through one process, the next one that is asked knows.
 nodes:stop:streams  Streams are told when to come back, each at another moment, and the oldest
     transport gets the answers that it waits for.
 

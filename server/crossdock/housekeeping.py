@@ -130,7 +130,7 @@ class Housekeeping:
         self._each_round()
         await self._look_at_pages()
         asked = boottime()
-        await self._sync.follow(await self._store.changes())
+        await self._sync.catch_up()
         self._heard(asked)
         if number % self._periods.tidy_rounds == 0:
             await self.settle()

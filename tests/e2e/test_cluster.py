@@ -221,6 +221,28 @@ async def test_a_url_is_known_and_dead_at_every_node_within_a_second(
         print(f"\nknown elsewhere after {known:.2f} s, dead after {dead:.2f} s")
 
 
+@pytest.mark.requirement("nodes:operators:read-their-writes")
+async def test_what_an_operator_did_at_one_node_the_next_knows_when_it_is_asked(
+    cluster: Cluster, visitor: Visitor, shop: str
+) -> None:
+    a, b = cluster.nodes
+    body = {
+        "integration": "malomo",
+        "name": "New",
+        "settings": {"base_url": shop},
+        "credentials": {"api_key": malomo.API_KEY},
+    }
+    for _ in range(5):
+        made = await visitor.request("POST", "/integrated-account", body, at=a)
+        path = f"/integrated-account/{made.json['id']}"
+        server = await visitor.request("POST", f"{path}/mcp", {"name": "Agent"}, at=b)
+        assert server.status == 201, server
+        gone = await visitor.request("DELETE", f"{path}?cascade=true", at=a)
+        assert gone.status == 204, gone
+        late = await visitor.request("POST", f"{path}/mcp", {"name": "Agent"}, at=b)
+        assert late.status == 404, late
+
+
 async def _status(server: ClusterServer, status: int) -> bool:
     return (await server.send("tools/list")).status == status
 

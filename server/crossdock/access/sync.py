@@ -61,6 +61,7 @@ class Sync:
         self._configured = configured
         self._told = told
         self._turn = asyncio.Lock()
+        self._following = asyncio.Lock()
         self._wanted = self._done = 0
         self._stored: set[str] = set()
         self._learned: list[Change] = []
@@ -89,7 +90,21 @@ class Sync:
             self._done = until
         self._told(None)
 
-    async def follow(self, changes: Changes) -> None:
+    async def catch_up(self) -> None:
+        """Know what somebody else has written until now; in force with the next request.
+
+        What was begun is carried out, whether or not its caller waits for it.
+        """
+        task = asyncio.create_task(self._catch_up())
+        self._writing.add(task)
+        task.add_done_callback(self._written)
+        await asyncio.shield(task)
+
+    async def _catch_up(self) -> None:
+        async with self._following:
+            await self._follow(await self._store.changes())
+
+    async def _follow(self, changes: Changes) -> None:
         """Read again what somebody else wrote; in force with the next request."""
         if self.behind or changes.everything:
             await self.reload()

@@ -75,6 +75,7 @@ class Control:
         mint: Callable[[], None],
     ) -> None:
         self._audited = Audited(note, clock)
+        self._sync = sync if store.shared else None
         self.accounts = AccountControl(
             store.accounts,
             sync,
@@ -113,6 +114,14 @@ class Control:
             mint=mint,
         )
         self.keys = KeyControl(store, self._audited)
+
+    async def catch_up(self) -> None:
+        """Know what other processes that serve have written until now. Raises StoreError.
+
+        An operator's requests may go to another one each time.
+        """
+        if self._sync is not None:
+            await self._sync.catch_up()
 
     def note_refused(self, actor: Caller, action: str, refused: Refused) -> None:
         """Write down a verb that was refused before it was begun."""

@@ -80,7 +80,9 @@ def guarded(route: Route) -> Handler:
         control = request.app[control_key]
         caller = admit_caller(request)
         try:
-            answer = await route.handler(await _asked(route, request, control, caller))
+            asked = await _asked(route, request, control, caller)
+            await control.catch_up()
+            answer = await route.handler(asked)
         except StoreError as error:
             raise _unavailable(error) from error
         except Refused as refused:
