@@ -146,6 +146,11 @@ base_url = "https://api.talker.example"
 about = "A key, that it may slip out."
 required = false
 
+[auth]
+scheme = "api_key"
+header = "X-Talker-Key"
+format = "{api_key}"
+
 [resources.things]
 tags = ["things"]
 [resources.things.methods]

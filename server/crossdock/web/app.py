@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache, partial
+
 from aiohttp import web
 
 from crossdock.gateway import Gateway
@@ -41,7 +44,8 @@ def build(gateway: Gateway) -> web.Application:
     app[health.ready_key] = lambda: gateway.unready
     app[health.degraded_key] = lambda: gateway.degraded
     app[health.metrics_key] = gateway.numbers
-    app[openapi.document_key] = openapi.document(admin.ROUTES)
+    document: Callable[[], bytes] = cache(partial(openapi.document, admin.ROUTES))
+    app[openapi.document_key] = document
     app[app_keys.keepalive] = Keepalive(settings.limits.quiet_seconds, gateway.listeners.check)
     app[app_keys.outliving] = set()
     app[legacy_sse.streams_key] = {}

@@ -6,7 +6,7 @@ Served without a token, since it holds nothing but what the public documentation
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -17,7 +17,8 @@ from crossdock.control.responses import AdminError
 from crossdock.web.admin.routes import MOST, RANK, Route
 from crossdock.web.replies import JSON
 
-document_key: web.AppKey[bytes] = web.AppKey("openapi", bytes)
+document_key: web.AppKey[Callable[[], bytes]] = web.AppKey("openapi")
+"""Returns the document, which is made when somebody first asks for it."""
 
 _ERRORS = {
     400: "The body is no JSON, or no documented tool would survive the filters.",
@@ -44,7 +45,7 @@ _QUERY: Mapping[str, tuple[str, dict[str, Any]]] = {
 
 async def openapi(request: web.Request) -> web.Response:
     """GET /openapi.json."""
-    return web.Response(body=request.app[document_key], content_type=JSON)
+    return web.Response(body=request.app[document_key](), content_type=JSON)
 
 
 def document(routes: Iterable[Route]) -> bytes:

@@ -61,6 +61,10 @@ class EventStream(EventSourceResponse):
             raise ConnectionResetError("the client has gone")
         return await super().prepare(request)
 
+    async def _ping(self) -> None:
+        if self._ping_interval < _NEVER:  # else the task ends at once: thousands of streams sleep
+            await super()._ping()
+
     async def message(self, message: bytes, id: str = "") -> None:
         """Send a message of the protocol."""
         await self.send(_escaped(message).decode(), id=id or None, event="message")

@@ -21,6 +21,7 @@ from crossdock.web.replies import JSON
 if TYPE_CHECKING:
     from aiohttp.abc import AbstractStreamWriter
 
+_SHORT = 16_384  # up to here a copy costs less than a second buffer
 _VALUE = re.compile(r"[\x21-\x7e]+(?: [\x21-\x7e]+)*")
 
 
@@ -76,7 +77,10 @@ class WrittenReply(web.StreamResponse):
             f"X-Request-Id: {request[app_keys.request_id]}\r\nServer: crossdock\r\n"
             f"Cache-Control: no-store\r\nDate: {_date()}\r\n\r\n"
         )
-        transport.writelines((head.encode("ascii"), self._payload))
+        if len(self._payload) < _SHORT:
+            transport.write(head.encode("ascii") + self._payload)
+        else:
+            transport.writelines((head.encode("ascii"), self._payload))
         writer = request.writer
         await writer.drain()
         return writer
