@@ -302,6 +302,7 @@ authors:check  `crossdock check` tells every mistake at once, each by one rule w
     and remedy; what it calls an error is not served.
 authors:connected  An account is connected by a person at the provider: code with PKCE, a state good
     once, for one account, from a starter who may still do so, and exactly one redirect.
+authors:docs  `crossdock docs` writes a page for each tool, in Markdown or as static HTML.
 authors:declared  Schemes, further hosts, bodies, answers and pages do on the wire what adapter.toml
     declares of them, in every revision.
 

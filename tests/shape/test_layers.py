@@ -19,7 +19,7 @@ CORE = Path("server/crossdock")
 LAYERS: dict[str, set[str]] = {
     "__main__": {"cli"},
     "cli": {"access", "adapter", "calls", "client", "config", "control", "gateway", "lint", "log"}
-    | {"plugins", "redaction", "scaffold", "secrets", "store", "web"},
+    | {"plugins", "redaction", "reference", "scaffold", "secrets", "store", "web"},
     "scaffold": {"adapter", "plugins"},
     "testing": {"access", "adapter", "calls", "client", "config", "control", "gateway", "log"}
     | {"observe", "plugins", "store", "web"},
@@ -44,6 +44,7 @@ LAYERS: dict[str, set[str]] = {
     "calls": {"adapter", "config", "log", "redaction", "signing"},
     "observe": {"log", "redaction", "store"},
     "protocol": {"bus", "log", "redaction", "signing"},
+    "reference": {"adapter"},
     "lint": {"adapter", "calls", "hookspecs", "plugins"},
     "plugins": {"adapter", "config", "hookspecs", "log", "secrets"},
     "store": {"secrets"},

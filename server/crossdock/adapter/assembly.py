@@ -32,7 +32,7 @@ from crossdock.adapter.rules.head_rules import HEAD
 from crossdock.adapter.rules.mapper_rules import MAPPERS, Registered
 from crossdock.adapter.rules.page_rules import PAGES, Documentation
 from crossdock.adapter.rules.schema_rules import DEFINITIONS
-from crossdock.adapter.rules.tool_rules import TOOLS, Made
+from crossdock.adapter.rules.tool_rules import TOOLS, Made, examples_of
 from crossdock.adapter.rules.written_rules import WRITTEN
 from crossdock.adapter.tool_form import tool_of
 from crossdock.authoring import Mapper, Paging
@@ -62,11 +62,12 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Assembled(msgspec.Struct, frozen=True, kw_only=True):
-    """The tools of one kind of account, and what was found."""
+    """The tools of one kind of account, what was found, and the first example of each section."""
 
     bindings: Mapping[str, Binding]
     withheld: tuple[Withheld, ...]
     findings: tuple[Finding, ...]
+    examples: Mapping[str, str]
 
 
 class _Verdict:
@@ -191,6 +192,7 @@ class Assembly:
         self._taken: dict[str, tuple[PageText, PageSection]] = {}
         self._unread: dict[str, int] = {}
         self._bindings: dict[str, Binding] = {}
+        self._examples: dict[str, str] = {}
         self._lost: set[str] = set()
         self._swallowed: set[str] = set()
         self._elsewhere: set[str] = set()
@@ -250,6 +252,7 @@ class Assembly:
             bindings=self._bindings,
             withheld=tuple(self._withheld()),
             findings=tuple(self._findings),
+            examples=self._examples,
         )
 
     def _ask(self, stage: Stage, subject: Subject) -> list[tuple[Finding, Flaw]]:
@@ -366,6 +369,8 @@ class Assembly:
             self._lost.add(tool.name)
         elif self._declared.manifest is not None:
             self._bindings[tool.name] = binding
+            for _, text in examples_of(made):
+                self._examples.setdefault(tool.name, text)
 
     def _withheld(self) -> Iterable[Withheld]:
         undocumented = self._undocumented()

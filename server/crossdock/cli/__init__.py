@@ -41,6 +41,7 @@ _COMMANDS = {
         "Make a new adapter, green at once, or drafted from OpenAPI.",
     ),
     "dev": ("dev:dev", "Serve a folder on its sandbox while you write it."),
+    "docs": ("docs:docs", "Write pages for people about an adapter's tools."),
     "tools": ("adapter:tools", "Show tools, their effect, tags and size in tokens."),
     "plugins": ("adapter:plugins", "Show what is loaded and what failed."),
     "call": ("call:call", "Call one tool of an MCP URL."),

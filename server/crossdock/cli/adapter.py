@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from crossdock.lint.places import AdapterPlace
     from crossdock.lint.report import Report
     from crossdock.model import Scope
-    from crossdock.plugins import Plugins
+    from crossdock.plugins import PluginRecord, Plugins
 
 
 def _load(config: Any) -> tuple[Settings, Plugins]:
@@ -137,27 +137,35 @@ def _print_reports(reports: list[Report], found: list[Finding]) -> None:
 
 
 def plugins(*, config: Config = None, json: Json = False) -> int:
-    """Show what is loaded, from where, with which hooks; and what failed and why.
+    """Show what is loaded, from where, with which hooks; and what failed, since when and why.
 
-    Example: `crossdock plugins`
+    Exits 1 if a plugin is not ok: broken, stalled or quarantined.
+    Example: `crossdock plugins --json`
     """
     _, loaded = _load(config)
-    records = loaded.records()
+    states = [_state(record) for record in loaded.records()]
     if json:
-        print_json([msgspec.to_builtins(record) for record in records])
-        return 0
-    rows = [
-        (
-            record.name,
-            record.version,
-            record.source,
-            "failed" if record.error else "ok",
-            record.error or ", ".join(record.hooks),
-        )
-        for record in records
-    ]
-    print_table(("plugin", "version", "from", "state", "hooks or error"), rows)
-    return 0
+        print_json(states)
+    else:
+        rows = [
+            (
+                one["name"],
+                one["version"],
+                one["source"],
+                one["state"],
+                one["error"] or ", ".join(one["hooks"]),
+            )
+            for one in states
+        ]
+        print_table(("plugin", "version", "from", "state", "hooks or error"), rows)
+    return int(any(one["state"] != "ok" for one in states))
+
+
+def _state(record: PluginRecord) -> dict[str, Any]:
+    """Return a plugin as it is told. `since` is when it stopped being ok; None: it is, or it did
+    not load just now."""
+    told = {"name": record.name, "state": "broken" if record.error else "ok"}
+    return {**told, "since": None, **msgspec.to_builtins(record)}
 
 
 def tools(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
 from crossdock.adapter.assembly import examine
-from crossdock.adapter.declaration import TOML
+from crossdock.adapter.binding import Binding
+from crossdock.adapter.declaration import TOML, Declaration
 from crossdock.adapter.findings import Finding, Flaw, Place, Stage, Subject
 from crossdock.adapter.given import Given
 from crossdock.adapter.load import read_files, read_overlay
@@ -70,7 +71,17 @@ def _tokens(cost: Cost) -> Iterator[Flaw]:
         )
 
 
-def report(place: AdapterPlace, max_tokens: int | None = None) -> tuple[Report, list[Finding]]:
+class Judged(msgspec.Struct, frozen=True, kw_only=True):
+    """An adapter, judged: its adapter.toml, its tools, the first example of each page's section."""
+
+    head: Declaration
+    bindings: Mapping[str, Binding]
+    withheld: tuple[Withheld, ...]
+    examples: Mapping[str, str]
+    findings: list[Finding]
+
+
+def judged(place: AdapterPlace) -> Judged:
     """Judge one adapter. Whatever it prints goes to stderr; nothing is configured, no network."""
     folder = place.folder.resolve()
     with apart(folder):
@@ -82,19 +93,31 @@ def report(place: AdapterPlace, max_tokens: int | None = None) -> tuple[Report, 
         python = Python(name, imported)
         findings = _asked(PYTHON, python)
         overlays = [read_overlay(one) for one in place.overlays]
-        _, assembled = examine(files, given, python.expansions, overlays, lint=True)
+        declared, assembled = examine(files, given, python.expansions, overlays, lint=True)
         findings += assembled.findings
         if place.project is not None:
             project = place.project.resolve()
             findings += _asked(PACKAGE, Package(name, folder, project, imported.module))
-    tools = assembled.bindings if imported.adapter else {}
-    tokens = sum(tokens_of(binding.tool) for binding in tools.values())
-    findings += _asked(COST, Cost(name, tokens, max_tokens))
+    return Judged(
+        head=declared.head,
+        bindings=assembled.bindings if imported.adapter else {},
+        withheld=assembled.withheld,
+        examples=assembled.examples,
+        findings=findings,
+    )
+
+
+def report(place: AdapterPlace, max_tokens: int | None = None) -> tuple[Report, list[Finding]]:
+    """Judge one adapter, and what its tools cost; return what is told of it."""
+    found = judged(place)
+    name, folder = found.head.adapter, place.folder.resolve()
+    tokens = sum(tokens_of(binding.tool) for binding in found.bindings.values())
+    findings = [*found.findings, *_asked(COST, Cost(name, tokens, max_tokens))]
     shown = Report(
         name=name,
         path=str(place.folder),
-        tools=list(tools),
-        withheld=[*_withheld(assembled.withheld, folder.name)],
+        tools=list(found.bindings),
+        withheld=[*_withheld(found.withheld, folder.name)],
         tokens=tokens,
     )
     return shown, sorted(findings, key=lambda one: (one.file != TOML, one.file, one.line))

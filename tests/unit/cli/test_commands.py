@@ -429,11 +429,21 @@ def test_plugins_shows_what_loaded_and_what_failed(run: Run, config: Path, tmp_p
     rows = {row.split("\t")[0]: row.split("\t") for row in ended.out.splitlines()}
     assert rows["acme"][3:] == ["ok", "crossdock_adapters"]
     assert rows["malomo"][2] == "crossdock-malomo"
-    assert rows["bad"][3] == "failed"
+    assert ended.code == 1
+    assert rows["bad"][3] == "broken"
     assert "nothing_of_the_kind" in rows["bad"][4]
     assert "(bad.py:1)" in rows["bad"][4]
-    records = json.loads(run("plugins", "--config", config, "--json").out)
-    assert {record["name"] for record in records} >= {"acme", "malomo", "bad"}
+    told = run("plugins", "--config", config, "--json")
+    assert told.code == 1
+    records = {record["name"]: record for record in json.loads(told.out)}
+    assert set(records) >= {"acme", "malomo", "bad"}
+    assert {name: one["state"] for name, one in records.items() if one["state"] != "ok"} == {
+        "bad": "broken"
+    }
+    assert "nothing_of_the_kind" in records["bad"]["error"]
+    assert (records["acme"]["error"], records["acme"]["since"]) == ("", None)
+    (tmp_path / "plugins" / "bad.py").unlink()
+    assert run("plugins", "--config", config, "--json").code == 0
 
 
 def test_strict_plugins_end_with_78(run: Run, config: Path, tmp_path: Path) -> None:

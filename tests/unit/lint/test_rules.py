@@ -268,6 +268,15 @@ def test_every_rule_is_proved() -> None:
     assert ids - apart == {case.rule for case in CASES}
 
 
+def test_the_guide_has_every_rule() -> None:
+    text = (ROOT / "adapters/README.md").read_text("utf-8")
+    part = text.partition("## crossdock check")[2].partition("\n## ")[0]
+    told = set(
+        re.findall(r"`([a-z0-9-]+)`", "".join(re.findall(r"^\|([^|]*)\|", part, re.MULTILINE)))
+    )
+    assert told == {rule.id for stage in STAGES for rule in stage.rules}
+
+
 def test_links_lead_to_headings_of_the_guide() -> None:
     text = (ROOT / "adapters/README.md").read_text("utf-8")
     headings = re.findall(r"^#+ (.*)", text, re.MULTILINE)

@@ -1,0 +1,1 @@
+"""Pages for people about an adapter's tools: what `crossdock docs` writes."""
