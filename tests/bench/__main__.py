@@ -119,6 +119,7 @@ def main() -> int:
     where = commands.add_parser("profile", help="the CPU of a call by layer, into README.md")
     where.add_argument("--seconds", type=float, default=15.0)
     where.add_argument("--functions", type=int, default=0, help="print so many functions as well")
+    where.add_argument("--large", action="store_true", help="of 100 KB; printed only")
     where.set_defaults(run=profiling.run)
     given = parser.parse_args()
     return int(given.run(given))

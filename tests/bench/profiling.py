@@ -55,10 +55,11 @@ def run(given: argparse.Namespace) -> int:
         made = peers.gateway(folder / "profile", upstream)
         into = folder / "samples.json"
         peer = peers.crossdock(stack, made, "shop", "--sample", into)
-        suites.load(peer, suites.LIST, 2.0)
+        request = suites.LARGE if given.large else suites.LIST
+        suites.load(peer, request, 2.0)
         peer.process.streams.send_signal(signal.SIGUSR1)
         before = peer.process.cpu()
-        got = suites.load(peer, suites.LIST, given.seconds)
+        got = suites.load(peer, request, given.seconds)
         cost = (peer.process.cpu() - before) / got["answers"] * 1e6
         peer.process.end()
         found = json.loads(into.read_text())
@@ -66,7 +67,8 @@ def run(given: argparse.Namespace) -> int:
     print(text)
     for file, function, count in found["seen"][: given.functions]:
         print(f"{count:6} {function}  {Path(file).name}")
-    _write(text)
+    if not given.large:
+        _write(text)
     return 0
 
 
