@@ -106,7 +106,8 @@ async def renewing(gateway: MakeGateway, acme_folder: Path, provider: Provider) 
     toml = (acme_folder / "adapter.toml").read_text("utf-8")
     start, end = toml.index("[credentials.api_key]"), toml.index("[paging]")
     fields = "".join(
-        f'[credentials.{name}]\nabout = "x"\n' for name in ("client_secret", "refresh_token")
+        f'[credentials.{name}]\nabout = "x"\n'
+        for name in ("client_id", "client_secret", "refresh_token")
     )
     settings = '[settings.token_url]\nabout = "Where tokens come from."\ndefault = ""\n'
     text = toml[:start] + fields + settings + OAUTH + toml[end:]
@@ -114,7 +115,11 @@ async def renewing(gateway: MakeGateway, acme_folder: Path, provider: Provider) 
     account = {
         "integration": "acme",
         "settings": {"base_url": provider.url, "token_url": f"{provider.url}/token"},
-        "credentials": {"client_secret": "client-secret-5b1", "refresh_token": "refresh-first-5b1"},
+        "credentials": {
+            "client_id": "client-of-acme",
+            "client_secret": "client-secret-5b1",
+            "refresh_token": "refresh-first-5b1",
+        },
     }
     return await gateway(adapters=["acme"], accounts={"shop": account})
 

@@ -127,9 +127,12 @@ async def test_a_scheme_is_filled_from_credentials_constants_and_nothing(
     made: Any, provider: Provider, auth: str, credentials: dict[str, str], sent: str | None
 ) -> None:
     head = HEAD + (
-        'credentials.api_key = { about = "Key.", required = false }\n'
-        'credentials.other = { about = "Other.", required = false }\n'
-        f"[auth]\n{auth}\n"
+        "".join(
+            f'credentials.{name} = {{ about = "It.", required = false }}\n'
+            for name in ("api_key", "other")
+            if f"{{{name}}}" in auth
+        )
+        + f"[auth]\n{auth}\n"
     )
     server, _ = await made(GET, head=head, credentials=credentials, **{PLAN: ID})
     await server.call(PLAN, {"id": "p1"})

@@ -104,11 +104,11 @@ def _receive(head: Declaration) -> Iterator[Flaw]:
                     message=f"{one!r} is no media type",
                     remedy='write it as "application/pdf"',
                 )
-        if receive.get("at") and receive.get("as") not in ("binary", "auto"):
+        if receive.get("at") and receive.get("as") == "text":
             yield Flaw(
                 place=(*place, "receive", "at"),
-                message="`at` leads to base64 inside JSON, which is binary",
-                remedy='write `as = "binary"` beside it',
+                message="`at` leads to base64 inside JSON, which is no text",
+                remedy='write `as = "binary"` beside it, or leave `as` out',
             )
 
 
