@@ -28,7 +28,7 @@ import aiohttp
 import crossdock
 from crossdock import log
 from crossdock.access.tokens import mint
-from crossdock.cli.demo import _make_servers, _start_sandboxes
+from crossdock.cli.demo import _start_sandboxes, make_servers
 from crossdock.config import LogSettings, Settings, UpstreamSettings
 from crossdock.gateway import Gateway
 from crossdock.plugins import load_plugins
@@ -105,7 +105,7 @@ async def demo(stack: AsyncExitStack) -> dict[str, Request]:
     token = mint("api")
     gateway.accept_admin(token)
     origin = await runner.start("127.0.0.1", 0)
-    servers = await _make_servers(gateway, sandboxes, origin)
+    servers = await make_servers(gateway, sandboxes, origin)
     malomo = next(one for one in servers if one["integration"] == "malomo")
     http = await stack.enter_async_context(aiohttp.ClientSession())
 
