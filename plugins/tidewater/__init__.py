@@ -23,7 +23,7 @@ from crossdock.adapter import (
 @hookimpl
 def crossdock_adapters() -> Iterator[Adapter]:
     """Contribute the adapter whose adapter.toml and docs/ lie beside this file."""
-    yield load_adapter(__name__, mappers={"gates.update": update_gate})
+    yield load_adapter(__name__, mappers={"gates.update": update_gate}, sandbox=".sandbox")
 
 
 async def update_gate(call: Call, context: Context) -> Outcome:

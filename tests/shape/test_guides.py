@@ -51,6 +51,7 @@ KINDS = {
     "adapter.toml",  # a part of one
     "config.toml",
     "page for",  # a page of docs/ for a method, `create = "POST /gates"`
+    "examples.toml of",  # the examples of this plugin, on which its contract is proven
     "packages",  # the pyproject.toml of this plugin
 }
 

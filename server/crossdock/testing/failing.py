@@ -108,6 +108,9 @@ def _judged(
     """
     name, got = tool.name, played.kind
     write = first_write(tool, true)
+    named = answered and kind in ("not_found", "upstream_rejected")
+    if got == "invalid_arguments" and named and (write is None or place <= write):
+        return ""  # an argument names what the provider does not know
     if got in NOT_CALLED:
         return f"{name}: {got}, where the provider failed: {played.error}"
     if write is not None and place > write:

@@ -34,9 +34,9 @@ async def _walks(trial: Trial) -> AsyncIterator[Walk]:
         if not tool.lists:
             continue
         await trial.true(tool, example, number)
+        await trial.bench.restore()  # once: a seed may be new each time
         for limit in sorted({*_LIMITS, tool.paging.limit.max}):
             if limit <= tool.paging.limit.max:
-                await trial.bench.restore()
                 given = {**example.arguments, "limit": limit, "fields": ["*"]}
                 try:
                     pages = await trial.bench.tools.walked(tool.name, given)

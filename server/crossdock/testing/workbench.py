@@ -304,12 +304,17 @@ class Workbench:
                 found[f"token {number}"] = token
         return found
 
+    @property
+    def token_path(self) -> str:
+        """The path of the token endpoint; empty where there is none."""
+        settings = self.given["settings"]
+        token_url: str = settings.get("token_url") or self.adapter.manifest.auth.token_url
+        return str(urlsplit(token_url).path) if token_url else ""
+
     def called_api(self) -> list[dict[str, Any]]:
         """Return what came for the API, as `requests` does with paths below the base URL; what
         came for tokens is left out."""
-        settings = self.given["settings"]
-        token_url: str = settings.get("token_url") or self.adapter.manifest.auth.token_url
-        elsewhere = urlsplit(token_url).path if token_url else None
+        elsewhere = self.token_path
         found = []
         for one in self.provider.requests():
             path = one["path_qs"].partition("?")[0]
