@@ -235,6 +235,7 @@ class Gateway:
             accounts=self.accounts,
             listeners=self.listeners,
             each_round=self.denials.settle,
+            states=self.threads.fares,
             audit_kept=timedelta(days=self.settings.limits.audit_days),
             stale=self.settings.limits.stale_seconds,
             node_clock=self.clock,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 from crossdock.access.clocks import NodeClock
@@ -15,13 +15,14 @@ from crossdock.access.gate import Gate
 from crossdock.access.sync import Sync
 from crossdock.authoring import CallEvent
 from crossdock.calls.accounts import OpenAccounts
+from crossdock.calls.adapter_threads import Fare
 from crossdock.calls.catalog import Catalog
 from crossdock.control import Control
 from crossdock.errors import CrossdockError
 from crossdock.log import logger
 from crossdock.model import Struct
 from crossdock.protocol.subscriptions import Listeners
-from crossdock.store import Member, Store, boottime
+from crossdock.store import AdapterState, Member, Store, boottime
 
 log = logger(__name__)
 
@@ -56,6 +57,7 @@ class Housekeeping:
         accounts: OpenAccounts,
         listeners: Listeners,
         each_round: Callable[[], None],
+        states: Callable[[], Mapping[str, Fare]],
         me: Callable[[], Member],
         audit_kept: timedelta,
         stale: float,
@@ -72,6 +74,8 @@ class Housekeeping:
         self._listeners = listeners
         self._each_round = each_round
         self._me = me
+        self._states = states
+        self._told_states: list[AdapterState] = []
         self._audit_kept = audit_kept
         self._stale = stale
         self._node_clock = node_clock
@@ -128,6 +132,7 @@ class Housekeeping:
 
     async def _round(self, number: int) -> None:
         self._each_round()
+        await self._tell_states(first=number == 0)
         await self._look_at_pages()
         asked = boottime()
         await self._sync.catch_up()
@@ -144,6 +149,28 @@ class Housekeeping:
             await self._store.audit.forget(self._clock() - self._audit_kept)
             await self._store.approvals.forget(self._clock())
             await self._store.members.forget()
+            if self._store.shared:
+                await self._store.adapter_states.forget()
+
+    async def _tell_states(self, *, first: bool) -> None:
+        """Write down which adapters' code stalls or is left alone, when that changes."""
+        if first:
+            await self._store.adapter_states.forget()
+        states = self._states()
+        known = {(one.adapter, one.state): one.since for one in self._told_states}
+        fresh = [
+            AdapterState(
+                adapter=name,
+                state=fare.state,
+                error=fare.error,
+                since=known.get((name, fare.state), self._clock()),
+            )
+            for name, fare in states.items()
+            if fare.state != "ok"
+        ]
+        if fresh != self._told_states:
+            await self._store.adapter_states.put(self._store.members.me.id, fresh)
+            self._told_states = fresh
 
     def _heard(self, asked: float) -> None:
         """Let the gate judge for a while longer by what the store said at this moment.

@@ -17,6 +17,7 @@ from harness.running import MakeGateway, Running, Server
 from crossdock import plugins as loading
 from crossdock.calls import adapter_threads, quarantine
 from crossdock.calls.quarantine import Quarantine
+from crossdock.cli import main
 
 pytestmark = pytest.mark.requirement("door:plugin:isolated")
 
@@ -447,3 +448,38 @@ def crossdock_adapters():
     assert login.path == "/login"
     assert call.headers["x-sign"] == "adapter acme adapter acme"
     assert call.headers["x-seal"] == "adapter acme"
+
+
+# --- what operators are shown ----------------------------------------------------------------
+
+
+async def test_the_command_shows_what_is_left_alone_while_a_gateway_serves(
+    gateway: MakeGateway,
+    folder: Path,
+    provider: Provider,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(quarantine, "_UNENDED", 1)
+    place = _bad(folder, count=DEAF)
+    running = await _started(gateway, provider)
+    (running.folder / "config.toml").write_text('[plugins]\nonly = ["acme"]\n', "utf-8")
+
+    async def shown() -> tuple[int, dict[str, Any]]:
+        command = ["plugins", "--json", "--config", str(running.folder / "config.toml")]
+        with pytest.raises(SystemExit) as ended:
+            await asyncio.to_thread(main, command)
+        (one,) = [one for one in json.loads(capsys.readouterr().out) if one["name"] == "acme"]
+        return int(ended.value.code or 0), one
+
+    await running.gateway.housekeeping._tell_states(first=True)
+    code, one = await shown()
+    assert (code, one["state"], one["error"], one["since"]) == (0, "ok", "", None)
+    server = await running.server()
+    assert (await server.call("acme_items_count", {})).is_error
+    await running.gateway.housekeeping._tell_states(first=False)
+    code, one = await shown()
+    assert (code, one["state"]) == (1, "quarantined")
+    assert "had no end" in one["error"]
+    assert one["since"]
+    (place / "go").touch()

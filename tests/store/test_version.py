@@ -23,6 +23,7 @@ from crossdock.store.master_key import MasterKey
 
 OpenStore = Callable[..., Coroutine[Any, Any, Store]]
 NEW_TABLES = ("used_approvals", "changes", "write_intents", "members", "audit_writers")
+NEW_TABLES += ("adapter_states",)
 NEW_COLUMNS = (
     *("address", "second_factor", "changes", "upstream_requests", "upstream_seconds"),
     "node",

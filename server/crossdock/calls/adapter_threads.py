@@ -230,6 +230,10 @@ class AdapterThreads:
         thread = self._threads.get(name)
         return 0 if thread is None else thread.running
 
+    def fares(self) -> dict[str, Fare]:
+        """Return how the code of each adapter fares that has a thread."""
+        return {name: thread.state for name, thread in self._threads.items()}
+
     def state(self, name: str) -> Fare:
         """Return how an adapter's code fares."""
         thread = self._threads.get(name)

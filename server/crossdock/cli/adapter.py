@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from crossdock.lint.report import Report
     from crossdock.model import Scope
     from crossdock.plugins import PluginRecord, Plugins
+    from crossdock.store import AdapterState
 
 
 def _load(config: Any) -> tuple[Settings, Plugins]:
@@ -137,15 +138,16 @@ def _print_reports(reports: list[Report], found: list[Finding]) -> None:
 
 
 def plugins(*, config: Config = None, json: Json = False) -> int:
-    """Show what is loaded, from where, with which hooks; and what failed, since when and why.
+    """Show what is loaded, from where, with which hooks; what failed or stalls, since when, why.
 
-    Exits 1 if a plugin is not ok: broken, stalled or quarantined.
+    Exits 1 if a plugin is not ok: broken, or stalled or quarantined where a gateway serves.
     Example: `crossdock plugins --json`
     """
-    _, loaded = _load(config)
-    states = [_state(record) for record in loaded.records()]
+    settings, loaded = _load(config)
+    states = {one.adapter: one for one in asyncio.run(_states(settings))}
+    shown = [_fare(record, states) for record in loaded.records()]
     if json:
-        print_json(states)
+        print_json(shown)
     else:
         rows = [
             (
@@ -155,17 +157,36 @@ def plugins(*, config: Config = None, json: Json = False) -> int:
                 one["state"],
                 one["error"] or ", ".join(one["hooks"]),
             )
-            for one in states
+            for one in shown
         ]
         print_table(("plugin", "version", "from", "state", "hooks or error"), rows)
-    return int(any(one["state"] != "ok" for one in states))
+    return int(any(one["state"] != "ok" for one in shown))
 
 
-def _state(record: PluginRecord) -> dict[str, Any]:
-    """Return a plugin as it is told. `since` is when it stopped being ok; None: it is, or it did
-    not load just now."""
-    told = {"name": record.name, "state": "broken" if record.error else "ok"}
-    return {**told, "since": None, **msgspec.to_builtins(record)}
+def _fare(record: PluginRecord, states: Mapping[str, AdapterState]) -> dict[str, Any]:
+    """Return a plugin as it is shown: what does not load comes before what does not run well."""
+    bad = next((states[name] for name in record.adapters if name in states), None)
+    state = "broken" if record.error else "ok"
+    told: dict[str, Any] = {"name": record.name, "state": state, "since": None}
+    told |= msgspec.to_builtins(record)
+    if bad is not None and not record.error:
+        told |= {"state": bad.state, "error": bad.error, "since": bad.since}
+    return told
+
+
+async def _states(settings: Settings) -> tuple[AdapterState, ...]:
+    """Return what the gateways that serve have written down; none where no store is to be had."""
+    from crossdock.errors import ConfigError, StoreError
+    from crossdock.store import Store
+
+    if missing_store(settings) is not None:
+        return ()
+    try:
+        async with await Store.open(settings.store.url, folder=settings.folder) as store:
+            return await store.adapter_states.all()
+    except (ConfigError, StoreError) as error:
+        print(f"crossdock: how plugins fare while serving is not known: {error}", file=sys.stderr)
+        return ()
 
 
 def tools(

@@ -19,6 +19,7 @@ from sqlalchemy import Connection, select
 
 from crossdock.store import version
 from crossdock.store.accounts import AccountRows
+from crossdock.store.adapter_states import AdapterStates
 from crossdock.store.approvals import ApprovalRows
 from crossdock.store.audit import AuditRows
 from crossdock.store.database import Database, connect
@@ -31,6 +32,7 @@ from crossdock.store.members import Members
 from crossdock.store.records import (
     AccountInUse,
     AccountStatus,
+    AdapterState,
     ApiToken,
     AuditEntry,
     AuditFilter,
@@ -69,6 +71,7 @@ __all__ = [
     "AccountInUse",
     "AccountRows",
     "AccountStatus",
+    "AdapterState",
     "ApiToken",
     "ApiTokenRows",
     "AuditEntry",
@@ -120,6 +123,7 @@ class Store:
         self.members = Members(database, Member(id=process_id(), node=node, worker=worker))
         self.audit = AuditRows(database, node, self.members.me.id)
         self.approvals = ApprovalRows(database)
+        self.adapter_states = AdapterStates(database)
 
     @classmethod
     async def open(

@@ -197,6 +197,15 @@ class AuditEntry(Struct, frozen=True):
     id: int = 0
 
 
+class AdapterState(Struct, frozen=True, kw_only=True):
+    """An adapter whose code does not fare well: it is `stalled` or `quarantined`, and why."""
+
+    adapter: str
+    state: str
+    error: str
+    since: datetime
+
+
 class AuditFilter(Struct, frozen=True):
     """Which lines of the call log to read; None does not restrict. `until` is exclusive."""
 

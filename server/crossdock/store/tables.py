@@ -242,6 +242,16 @@ members = Table(
     Column("seen_at", Moment, nullable=False),
 )
 
+adapter_states = Table(
+    "adapter_states",
+    metadata,
+    Column("process", Text, primary_key=True),
+    Column("adapter", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("since", Moment, nullable=False),
+)
+
 alembic_version = Table(
     "alembic_version",
     MetaData(),  # alembic's own table; here so that its row can be read without importing alembic

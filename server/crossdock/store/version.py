@@ -15,8 +15,8 @@ from sqlalchemy.pool import NullPool
 from crossdock.store import tables
 from crossdock.store.records import StoreFault
 
-HEAD = "0003"
-KNOWN = frozenset({"0001", "0002", "0003"})
+HEAD = "0004"
+KNOWN = frozenset({"0001", "0002", "0003", "0004"})
 WORKS_FROM = "0003"
 """The versions that this code can read or move on."""
 
