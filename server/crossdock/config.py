@@ -292,8 +292,12 @@ def _check_bus(source: str, bus: BusSettings) -> None:
     _reference(source, "bus.password", bus.password, "env:CROSSDOCK_BUS_PASSWORD")
     if not bus.url:
         return
-    parts = urlsplit(bus.url)
-    if parts.scheme not in ("redis", "rediss") or not parts.hostname:
+    try:
+        parts = urlsplit(bus.url)
+        sound = parts.scheme in ("redis", "rediss") and parts.hostname and parts.port != 0
+    except ValueError:  # no number in the port's place
+        sound = False
+    if not sound:
         raise ConfigError(
             f"{source}: bus.url must be redis:// or rediss:// with a host, as "
             '"redis://127.0.0.1:6379/0"'

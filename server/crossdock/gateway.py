@@ -17,7 +17,8 @@ from crossdock.access.gate import Address, Gate
 from crossdock.access.sync import Sync
 from crossdock.authoring import CallEvent
 from crossdock.bus import Bus, LocalBus
-from crossdock.bus.letters import Letters
+from crossdock.bus.census import Census
+from crossdock.bus.choice import open_bus
 from crossdock.calls.accounts import OpenAccounts
 from crossdock.calls.adapter_threads import AdapterThreads, Lasting, Who
 from crossdock.calls.calls import Calls
@@ -28,11 +29,12 @@ from crossdock.calls.discovery import Discovery
 from crossdock.calls.upstream import Upstream, UpstreamLimits
 from crossdock.config import LimitSettings, Settings, agreed, check_admin_token, networks
 from crossdock.control import Control
-from crossdock.errors import ConfigError, Denied, Refused, StoreError, TooManyFailures
+from crossdock.errors import Denied, Refused, StoreError, TooManyFailures
+from crossdock.gauges import gauges
 from crossdock.housekeeping import Housekeeping
 from crossdock.observe.audit import AuditLog
 from crossdock.observe.denials import Denials
-from crossdock.observe.metrics import Gauge, Metrics, merged
+from crossdock.observe.metrics import Metrics, merged
 from crossdock.observe.watchdog import Watchdog
 from crossdock.plugins import Plugins, load_plugins
 from crossdock.protocol.dispatch import Dispatcher
@@ -47,8 +49,6 @@ from crossdock.secrets import resolve_secret
 from crossdock.store import Member, Store, utc_now
 from crossdock.store.master_key import MasterKey
 
-_AROUND_A_BODY = 1024 * 1024  # what crosses the bus beside an MCP message
-
 
 class Gateway:
     """An open gateway. `open` makes one, `run` keeps it up to date, `close` ends it."""
@@ -61,6 +61,7 @@ class Gateway:
         clock: Callable[[], datetime] = utc_now,
         *,
         bus: Bus,
+        node_clock: NodeClock,
     ) -> None:
         ring = store.keys.ring
         limits = settings.limits
@@ -70,7 +71,8 @@ class Gateway:
         self.members = store.members
         self.process = store.members.me.id
         self.bus = bus
-        self.clock = NodeClock()
+        self.census = Census(bus, store.members.all)
+        self.clock = node_clock
         self.accounts = OpenAccounts(plugins.adapters)
         self.catalog = Catalog(plugins.adapters, self.accounts)
         private = networks(settings.upstream.allow_private, "config", "upstream.allow_private")
@@ -84,7 +86,7 @@ class Gateway:
         self.gate = Gate(ring.pepper, clock)
         self.denials = Denials(self.audit.note, clock)
         self.attempts = self._attempts(clock)
-        self.metrics = self._metrics()
+        self.metrics = Metrics(gauges(self))
         self.watchdog = Watchdog(self.calls.who, self.metrics.note_stall)
         self.tools = Discovery(self.calls)
         self.listeners = Listeners(
@@ -156,50 +158,6 @@ class Gateway:
         return Attempts(
             lambda: clock().timestamp(), most=limits.wrong_tokens, in_all=limits.wrong_tokens_in_all
         )
-
-    def _metrics(self) -> Metrics:
-        return Metrics(
-            {
-                **self._bus_gauges(),
-                "crossdock_store_up": (
-                    "Whether the store answers.",
-                    lambda: float(not self.housekeeping.unready),
-                ),
-                "crossdock_mcp_servers": ("Live MCP servers.", lambda: self.gate.live_servers),
-                "crossdock_accounts": ("Usable accounts.", lambda: len(self.accounts.all())),
-                "crossdock_calls_running": ("Calls under way.", lambda: self.calls.running),
-                "crossdock_answers_bytes": (
-                    "Bytes of large answers being read or not yet taken by clients.",
-                    lambda: self.calls.bytes,
-                ),
-                "crossdock_calls_asking": (
-                    "Calls that wait for a human.",
-                    lambda: self.calls.asking,
-                ),
-                "crossdock_audit_dropped_total": (
-                    "Audit lines that no store can hold; the process's log has them.",
-                    lambda: self.audit.unwritable,
-                ),
-                "crossdock_audit_waiting": (
-                    "Audit lines that are not stored yet.",
-                    lambda: self.audit.waiting,
-                ),
-            }
-        )
-
-    def _bus_gauges(self) -> dict[str, tuple[str, Gauge]]:
-        if not self.settings.bus.url:
-            return {}
-        return {
-            "crossdock_bus_up": (
-                "Whether the other processes can be reached.",
-                lambda: float(not self.bus.trouble),
-            ),
-            "crossdock_bus_dropped_total": (
-                "Messages of the bus that were forged, old or seen before.",
-                lambda: self.bus.dropped,
-            ),
-        }
 
     def _open_protocol(self, clock: Callable[[], datetime]) -> None:
         limits, key = self.settings.limits, self.store.keys.ring.state_key
@@ -276,8 +234,14 @@ class Gateway:
                 settings.secrets.key, settings.folder, plugins.resolve_secret
             )
             await store.unlock(master)
-            bus = await _bus(settings, plugins, store, clock, serving=serving)
-            gateway = cls(settings, plugins, store, clock, bus=bus)
+            alone = LocalBus(store.members.me.id)
+            node_clock = NodeClock()
+
+            def now() -> float:
+                return clock().timestamp() - node_clock.ahead
+
+            bus = await _bus(settings, plugins, store, now) if serving else alone
+            gateway = cls(settings, plugins, store, clock, bus=bus, node_clock=node_clock)
             await gateway._open_accounts(serving=serving)
             await gateway.sync.reload()
             if serving:
@@ -335,6 +299,8 @@ class Gateway:
         """Start to follow other processes' writes, to store the call log and to tidy up."""
         self.audit.run()
         self.bus.run()
+        if self.settings.bus.url:
+            self.census.run()
         self.housekeeping.run()
         self.watchdog.run()
 
@@ -358,6 +324,11 @@ class Gateway:
         found = {"audit": self.audit.degraded, "clock": self.clock.trouble}
         if self.bus.trouble:
             found["bus"] = f"The gateway's processes cannot reach each other: {self.bus.trouble}."
+        elif self.census.missing:
+            found["bus"] = (
+                "More members in PostgreSQL than on the bus: do all name the same [bus] url? "
+                f"Missing here: {', '.join(self.census.missing)}."
+            )
         return {what: why for what, why in found.items() if why}
 
     async def close(self) -> None:
@@ -368,6 +339,7 @@ class Gateway:
         await self.calls.drain()
         await self.threads.close()
         await self.upstream.close()
+        await self.census.close()
         await self.bus.close()
         await self.orders.close()
         await self.sync.close()
@@ -385,25 +357,7 @@ class Gateway:
         self.plugins.call_finished(event)
 
 
-async def _bus(
-    settings: Settings,
-    plugins: Plugins,
-    store: Store,
-    clock: Callable[[], datetime],
-    *,
-    serving: bool,
-) -> Bus:
-    """Return how a process that serves reaches the others. Raises ConfigError."""
-    process, ring = store.members.me.id, store.keys.ring
-    if not (serving and settings.bus.url):
-        return LocalBus(process)
-    try:
-        from crossdock.bus.redis import Link, RedisBus
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            "[bus] url names Redis, and its library is not installed. "
-            "Install crossdock with the extra `redis`."
-        ) from error
+async def _bus(settings: Settings, plugins: Plugins, store: Store, now: Callable[[], float]) -> Bus:
     password = ""
     if reference := settings.bus.password:
         found = await asyncio.to_thread(
@@ -411,9 +365,14 @@ async def _bus(
         )
         password = found.reveal()
         redactor.pin("bus.password", [password])
-    most = settings.limits.body_bytes + _AROUND_A_BODY
-    letters = Letters(ring.messages, lambda: clock().timestamp(), most)
-    return RedisBus(process, ring.store_id, letters, Link(url=settings.bus.url, password=password))
+    return open_bus(
+        store.members.me.id,
+        store.keys.ring,
+        now,
+        url=settings.bus.url,
+        password=password,
+        body_bytes=settings.limits.body_bytes,
+    )
 
 
 def _upstream_limits(limits: LimitSettings) -> UpstreamLimits:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from harness.engines import Redis
@@ -13,6 +13,7 @@ from harness.patience import turns, until
 from redis.asyncio import Redis as Client
 
 from crossdock.bus import Absent, Away
+from crossdock.bus.census import Census
 from crossdock.bus.letters import Letter, Letters
 from crossdock.bus.redis import Link, RedisBus
 from crossdock.errors import Refused
@@ -91,7 +92,8 @@ async def test_all_others_are_told_and_oneself_is_not(
     await b.tell("other", b"2")
     await b.tell("news", b"3")
     await until(lambda: told == [[b"3"], [b"1"], [b"1", b"3"]])
-    await until(lambda: a.heard == 3)
+    named = ["aaaaaaaa", "00000000", "cccccccc"]
+    assert await a.absent(named) == ["00000000"]
 
 
 async def test_one_is_asked_and_answers_or_refuses(both: tuple[RedisBus, RedisBus]) -> None:
@@ -195,7 +197,8 @@ async def test_while_it_is_away_nothing_is_waited_for_and_it_comes_back_by_itsel
         await a.tell("news", b"lost")
         with pytest.raises(Away):
             await a.ask("bbbbbbbb", "act", b"")
-        assert a.heard is None
+        with pytest.raises(Away):
+            await a.absent(["bbbbbbbb"])
         redis.start()
         await until(lambda: not a.trouble and not b.trouble)
         await a.tell("news", b"told")
@@ -330,5 +333,45 @@ async def test_two_stores_share_a_redis_and_hear_nothing_of_each_other(
     await until(lambda: not alien.trouble)
     told = heard_by(alien)
     await a.tell("news", b"ours", until=a._letters.now() + 100)
-    await until(lambda: alien.heard == 1 and a.heard == 2)
+    assert await alien.absent(["aaaaaaaa", "bbbbbbbb"]) == ["aaaaaaaa"]
     assert (told, alien.dropped) == ([], 0)
+
+
+class Seen(NamedTuple):
+    id: str
+    node: str
+    silent: float
+
+
+async def test_who_serves_and_is_on_another_bus_is_named_and_who_was_killed_is_not(
+    both: tuple[RedisBus, RedisBus],
+) -> None:
+    a, _ = both
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    looks = 0
+
+    async def serving() -> list[Seen]:
+        nonlocal looks
+        looks += 1
+        killed = Seen("00000000", "killed", loop.time() - began)
+        return [Seen("aaaaaaaa", "a", 0), Seen("bbbbbbbb", "b", 0), killed, elsewhere]
+
+    elsewhere = Seen("11111111", "elsewhere", 0)
+    census = Census(a, serving, seconds=0.01)
+    census.run()
+    await until(lambda: census.missing)
+    begun = looks
+    await until(lambda: looks > begun + 5)
+    assert census.missing == ("elsewhere",)
+    elsewhere = Seen("bbbbbbbb", "b", 0)
+    await until(lambda: not census.missing)
+    await census.close()
+
+
+async def test_it_is_left_at_any_moment(make_bus: MakeBus) -> None:
+    for moment in range(45):
+        bus = make_bus("aaaaaaaa")
+        await turns(moment)
+        async with asyncio.timeout(10):
+            await bus.close()

@@ -9,6 +9,7 @@ import pytest
 from crossdock.config import Settings, load_settings
 from crossdock.errors import ConfigError
 
+PG = '[store]\nurl = "postgresql://127.0.0.1/crossdock"\n'
 WRONG: dict[str, tuple[str, str]] = {
     "no TOML": ("[server", "Expected"),
     "unknown section": ("[servers]\nport = 1", "unknown key `servers`; did you mean `server`?"),
@@ -39,6 +40,12 @@ WRONG: dict[str, tuple[str, str]] = {
         "set bus.url, as redis://",
     ),
     "a bus beside SQLite": ('[bus]\nurl = "redis://127.0.0.1/0"', "leave bus.url empty"),
+    "a bus that is none": (PG + '[bus]\nurl = "amqp://127.0.0.1"', "bus.url must be redis:// or"),
+    "a bus nowhere": (PG + '[bus]\nurl = "redis:///0"', "bus.url must be redis:// or"),
+    "a bus at no port": (PG + '[bus]\nurl = "redis://h:port/0"', "bus.url must be redis:// or"),
+    "a password in the bus": (PG + '[bus]\nurl = "redis://:hush@h/0"', "bus.url holds a password"),
+    "a password behind it": (PG + '[bus]\nurl = "redis://h/0?password=hush"', "holds a password"),
+    "a literal password": (PG + '[bus]\npassword = "hush"', "bus.password holds a literal secret"),
 }  # fmt: skip
 
 

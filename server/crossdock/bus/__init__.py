@@ -7,9 +7,10 @@ knows whom to ask.
 
 from __future__ import annotations
 
+import asyncio
 import re
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Protocol
 
 from crossdock.errors import CrossdockError, Refused
@@ -19,6 +20,7 @@ Answer = Callable[[bytes], Awaitable[bytes]]
 
 _ID = re.compile(r"([a-z0-9]{8})[0-9a-f]{32}")
 PATIENCE = 1.0
+_SWALLOWED = 0.1
 
 
 class Away(Refused):
@@ -40,13 +42,11 @@ class Bus(Protocol):
     """How this process reaches the others. Bodies are bytes of a few kilobytes, a megabyte at most.
 
     `process` is the id of this one. `trouble` says in words why others cannot be reached, and is
-    empty while they can. `heard` is how many processes are on the bus, this one included, and None
-    while that is not known. `dropped` counts messages that were nobody's of this store, or old.
+    empty while they can. `dropped` counts messages that were nobody's of this store, or old.
     """
 
     process: str
     trouble: str
-    heard: int | None
     dropped: int
 
     def run(self) -> None:
@@ -80,12 +80,14 @@ class Bus(Protocol):
         Raises Away, Absent, or what the other refused it with.
         """
 
+    async def absent(self, processes: Collection[str]) -> list[str]:
+        """Return which of these are not on the bus. Raises Away."""
+
 
 class LocalBus:
     """The bus of a process that serves alone."""
 
     trouble = ""
-    heard: int | None = None
     dropped = 0
 
     def __init__(self, process: str) -> None:
@@ -117,6 +119,19 @@ class LocalBus:
     ) -> bytes:
         """Raise Absent: there is no other process."""
         raise Absent
+
+    async def absent(self, processes: Collection[str]) -> list[str]:
+        """Return the others: none is here."""
+        return [one for one in processes if one != self.process]
+
+
+async def end(*tasks: asyncio.Task[None]) -> None:
+    """Cancel tasks until they are over: `asyncio.wait_for` of Python 3.11 may swallow it."""
+    pending: Collection[asyncio.Task[None]] = tasks
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=_SWALLOWED)
 
 
 def new_id(bus: Bus) -> str:

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import random
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from itertools import count
 from typing import Any
@@ -22,7 +22,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
 
-from crossdock.bus import Absent, Answer, Away, Hear
+from crossdock.bus import Absent, Answer, Away, Hear, end
 from crossdock.bus.letters import FORMAT, Letter, Letters
 from crossdock.errors import Refused
 from crossdock.log import logger
@@ -32,7 +32,6 @@ log = logger(__name__)
 
 _COMMAND = 1.0
 _BEAT = 1.0
-_CENSUS = 2.0
 _SOONEST, _LATEST = 0.1, 5.0
 _CONNECTIONS = 4
 _KEPT = 10_000
@@ -58,8 +57,6 @@ class _Asked(Struct, frozen=True):
 
 class RedisBus:
     """Implements `Bus` for one of several processes. `store` is the name of what they share."""
-
-    heard: int | None = None
 
     def __init__(self, process: str, store: str, letters: Letters, link: Link) -> None:
         self.process = process
@@ -93,13 +90,10 @@ class RedisBus:
     def run(self) -> None:
         """Connect, and stay connected."""
         self._start(self._stay())
-        self._start(self._count())
 
     async def close(self) -> None:
         """Leave."""
-        for task in [*self._tasks]:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(*self._tasks)
         await self._pool.disconnect()
 
     def _start(self, work: Any) -> None:
@@ -157,18 +151,11 @@ class RedisBus:
         words = _words(error)
         if words != self.trouble:
             log.warning("bus.away", reason=words, exc_info=not isinstance(error, _BROKEN) and error)
-        self.trouble, self.heard = words, None
+        self.trouble = words
         self._gathering = 1.0
         for asked in [*self._asked.values()]:  # the answers may have been lost
             if not asked.answer.done():
                 asked.answer.set_exception(Away())
-
-    async def _count(self) -> None:
-        while True:
-            await asyncio.sleep(_CENSUS)
-            if not self.trouble:
-                with contextlib.suppress(Away):
-                    _, self.heard = await self._command("PUBSUB", "NUMSUB", self._all)
 
     async def _command(self, *words: str | bytes | float) -> Any:
         """Raises Away."""
@@ -290,6 +277,15 @@ class RedisBus:
             del self._asked[number]
             if not answer.cancel() and not answer.cancelled():
                 answer.exception()  # looked at, so that asyncio does not call it forgotten
+
+    async def absent(self, processes: Collection[str]) -> list[str]:
+        """Return which of these are not on the bus. Raises Away."""
+        if self.trouble:
+            raise Away
+        inboxes = {self._inbox.format(one): one for one in processes}
+        counts = await self._command("PUBSUB", "NUMSUB", *inboxes)
+        names, numbers = counts[::2], counts[1::2]
+        return [inboxes[n.decode()] for n, count in zip(names, numbers, strict=True) if not count]
 
     def _nobody(self) -> Exception:
         """Return what it means that nobody listens at a process's channel."""

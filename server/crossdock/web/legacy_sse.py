@@ -147,11 +147,11 @@ async def get(request: web.Request) -> web.StreamResponse:
     listeners.add(stream.listener)
     opened[id] = stream
     keepalive.watch(stream)
-    response = EventStream(request, heartbeat=keepalive.quiet)
+    response = EventStream(request, heartbeat=keepalive.quiet, lasts=True)
     try:
         with contextlib.suppress(*GONE):  # the client has gone
             await response.prepare(request)
-            await response.send(_endpoint(request, id), event="endpoint")
+            await response.named("endpoint", _endpoint(request, id))
             await _carry(stream, response)
             await response.farewell()
     finally:

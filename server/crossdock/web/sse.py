@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 EVENTS = "text/event-stream"
 GONE = (ConnectionError, TimeoutError)  # what writing to a client raises that has left, or hangs
-_KEEP_ALIVE = b": keep-alive\n\n"
+_KEEP_ALIVE = b": keep-alive\n%b\n"
 _RETRY_MS = 1_000
 _SPREAD_MS = 2  # opening a stream takes half of it, so that who comes back all at once is served
 _NEVER = 10 * 365 * 86_400.0
@@ -40,10 +40,13 @@ _LINE_ENDS = (
 class EventStream(EventSourceResponse):
     """An event stream, not yet prepared. `heartbeat` is the library's, in seconds.
 
-    Writing raises what is in `GONE`. It ends with `write_eof`, or with `stop`.
+    What `lasts` may break without a farewell: it begins with when to come back then. Writing raises
+    what is in `GONE`. It ends with `write_eof`, or with `stop`.
     """
 
-    def __init__(self, request: web.Request, *, heartbeat: float = _NEVER) -> None:
+    def __init__(
+        self, request: web.Request, *, heartbeat: float = _NEVER, lasts: bool = False
+    ) -> None:
         super().__init__(
             headers=headers(request),
             sep="\n",
@@ -52,6 +55,7 @@ class EventStream(EventSourceResponse):
             send_timeout=request.app[app_keys.settings].limits.answer_write_seconds,
         )
         self._app = request.app
+        self._untold = lasts
         self.headers["Cache-Control"] = _CACHE_CONTROL  # the library has words of its own
         del self.headers["Connection"]  # aiohttp knows whether the connection is kept
 
@@ -67,16 +71,26 @@ class EventStream(EventSourceResponse):
 
     async def message(self, message: bytes, id: str = "") -> None:
         """Send a message of the protocol."""
-        await self.send(_escaped(message).decode(), id=id or None, event="message")
+        await self.named("message", _escaped(message).decode(), id)
+
+    async def named(self, name: str, data: str, id: str = "") -> None:
+        """Send an event."""
+        await self.send(data, id=id or None, event=name, retry=self._first())
 
     async def prime(self, id: str) -> None:
         """Send the empty event with which a stream begins that can be left and resumed."""
+        self._untold = False
         await self.send("", id=id, retry=self._retry())
 
     async def farewell(self) -> None:
         """Say when to come back, if this process is about to end."""
         if self._app[app_keys.draining]():
             await self.write(b"retry: %d\n\n" % self._retry())
+
+    def _first(self) -> int | None:
+        """Return when to come back, if that is still to be said."""
+        untold, self._untold = self._untold, False
+        return self._retry() if untold else None
 
     def _retry(self) -> int:
         """Return after how many ms to come back: the more may come, the less at once."""
@@ -85,7 +99,8 @@ class EventStream(EventSourceResponse):
 
     async def comment(self) -> None:
         """Say that there is nothing to say."""
-        await self.write(_KEEP_ALIVE)
+        first = self._first()
+        await self.write(_KEEP_ALIVE % (b"" if first is None else b"retry: %d\n" % first))
 
     async def write_eof(self, data: bytes = b"") -> None:
         """End the stream."""
@@ -141,7 +156,7 @@ class StreamSender:
     async def run(self, position: int = 0, *, primed: bool = False) -> web.StreamResponse:
         """Send what comes after `position`, for as long as the client stays."""
         stream = self._stream
-        response = EventStream(self._request)
+        response = EventStream(self._request, lasts=True)
         keepalive = self._request.app[app_keys.keepalive]
         try:
             await response.prepare(self._request)
