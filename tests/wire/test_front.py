@@ -185,7 +185,8 @@ async def test_what_looks_different_is_served_or_refused_as_ever(
         status, headers, _ = await wire.answer()
     assert int(status.split()[1]) == STATUSES.get(case, 200)
     if case in ("HTTP/1.0", "Connection: close"):
-        assert await wire.reader.read() == b""  # closed
+        async with asyncio.timeout(10):
+            assert await wire.reader.read() == b""  # closed
     assert dict(headers)["server"] == b"crossdock"
 
 
