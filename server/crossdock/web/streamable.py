@@ -16,7 +16,7 @@ from crossdock.web.admission import admit
 from crossdock.web.body import body_of
 from crossdock.web.channel import PostChannel
 from crossdock.web.sse import StreamSender
-from crossdock.web.watching import told, watched
+from crossdock.web.watching import SHOW_REQUEST, told, watched
 
 
 async def post(request: web.Request) -> web.StreamResponse:
@@ -24,8 +24,12 @@ async def post(request: web.Request) -> web.StreamResponse:
     grant = admit(request)
     channel = PostChannel(request)
     try:
-        with watched(request) as sent:
-            reply = told(await _answer(request, grant, channel, await body_of(request)), sent)
+        body = await body_of(request)
+        if SHOW_REQUEST in request.headers:
+            with watched(request) as sent:
+                reply = told(await _answer(request, grant, channel, body), sent)
+        else:
+            reply = await _answer(request, grant, channel, body)
         if reply.listener is None:
             return await channel.finish(reply)
     finally:

@@ -28,12 +28,8 @@ _REFUSED = (
 
 
 @contextmanager
-def watched(request: web.Request) -> Iterator[list[SentRequest] | None]:
-    """Watch what this request's calls send, if it asks for that. Raises Refused for who may not
-    see it."""
-    if SHOW_REQUEST not in request.headers:
-        yield None
-        return
+def watched(request: web.Request) -> Iterator[list[SentRequest]]:
+    """Watch what this request's calls send. Raises Refused for who may not see it."""
     if not _is_here(request) and not _is_owner(request):
         raise Refused(403, _REFUSED)
     sent: list[SentRequest] = []
@@ -44,9 +40,9 @@ def watched(request: web.Request) -> Iterator[list[SentRequest] | None]:
         watcher.reset(before)  # the connection's next request is another's
 
 
-def told(reply: Reply, sent: list[SentRequest] | None) -> Reply:
+def told(reply: Reply, sent: list[SentRequest]) -> Reply:
     """Return a reply whose result says what was sent; an answer's body is no part of it."""
-    if sent is None or reply.payload is None:
+    if reply.payload is None:
         return reply
     message = msgspec.json.decode(reply.payload, type=dict[str, msgspec.Raw] | list[msgspec.Raw])
     if isinstance(message, list) or "result" not in message:
