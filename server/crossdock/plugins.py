@@ -10,6 +10,7 @@ import importlib.metadata
 import importlib.util
 import os
 import queue
+import re
 import stat
 import sys
 import threading
@@ -27,6 +28,7 @@ import pluggy
 from crossdock import hookspecs
 from crossdock.adapter.bounded import bounded
 from crossdock.adapter.load import Adapter
+from crossdock.adapter.ranges import unmet
 from crossdock.authoring import CallEvent
 from crossdock.config import PluginSettings, Settings
 from crossdock.errors import ConfigError, CrossdockError, InvalidArguments, PluginError, words_of
@@ -103,7 +105,7 @@ class Plugins:
         for point in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda p: p.name):
             dist = point.dist
             source = dist.name if dist else point.value
-            yield point.name, source, dist.version if dist else "", point.load
+            yield point.name, source, dist.version if dist else "", partial(_load_point, point)
 
     def _dropped_in(self) -> Iterator[_Loadable]:
         if self._folder is None or not self._folder.is_dir():
@@ -323,6 +325,15 @@ def _place(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if not frame.filename.startswith("<frozen ")]
     return f" ({Path(own[-1].filename).name}:{own[-1].lineno})" if own else ""
+
+
+def _load_point(point: importlib.metadata.EntryPoint) -> object:
+    """Load an entry point, unless its distribution is for another crossdock."""
+    for text in (point.dist.requires or ()) if point.dist else ():
+        found = re.match(r"crossdock\s*(?:\[[^]]*\])?\s*\(?([<>=!~][^;)]*)", text)
+        if found and (why := unmet(found[1].strip())):
+            raise PluginError(f"{point.dist.name if point.dist else point.name}: {why}")
+    return point.load()
 
 
 def _load_from(path: Path, entry: Path) -> ModuleType:

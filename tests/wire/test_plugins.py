@@ -13,6 +13,7 @@ from harness.patience import until
 from harness.provider import Provider
 from harness.running import MakeGateway, Running
 
+from crossdock import __version__
 from crossdock.config import PluginSettings, Settings
 from crossdock.errors import ConfigError, PluginError
 from crossdock.plugins import load_plugins
@@ -104,6 +105,21 @@ def test_only_and_disabled_choose_among_folders_and_entry_points_alike(tmp_path:
     assert loaded(disabled=["acme"]) == everything - {"acme"}
     assert loaded(only=["acme", "malomo"], disabled=["malomo"]) == {"acme"}
     assert loaded(only=["nothing"]) == set()
+
+
+def test_a_distribution_for_another_crossdock_is_refused_with_both_versions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = tmp_path / "site" / "late-0.1.dist-info"
+    info.mkdir(parents=True)
+    head = "Metadata-Version: 2.1\nName: late\nVersion: 0.1\n"
+    (info / "METADATA").write_text(f"{head}Requires-Dist: crossdock<10,>=9\n", "utf-8")
+    (info / "entry_points.txt").write_text("[crossdock]\nlate = json\n", "utf-8")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    plugins = load_plugins(_settings(tmp_path, only=["late"]))
+    (record,) = [one for one in plugins.records() if one.name == "late"]
+    assert "<10,>=9" in record.error
+    assert f"this is crossdock {__version__}" in record.error
 
 
 def test_hidden_and_private_files_are_no_plugins(tmp_path: Path) -> None:

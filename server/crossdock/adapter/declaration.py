@@ -137,14 +137,15 @@ class Declaration:
         return found
 
     def _meant(self, place: Place) -> str:
-        if self.at(*place) is not None:
+        if self.at(*place) is not None and is_identifier(self.tool(place)):
             return self.tool(place)
         _, resource, _, method = place
         spec, table = reach(self.given, place), reach(self.given, place[:2])
         own = spec.get("tool") if isinstance(spec, dict) else None
         singular = table.get("singular") if isinstance(table, dict) else None
         noun = singular if isinstance(singular, str) else singular_of(resource)
-        return own if isinstance(own, str) else tool_name(self.adapter, resource, method, noun)
+        named = isinstance(own, str) and is_identifier(own)
+        return str(own) if named else tool_name(self.adapter, resource, method, noun)
 
 
 def reach(table: Any, place: Iterable[str]) -> Any:

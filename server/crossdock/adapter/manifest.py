@@ -155,6 +155,12 @@ class Verify(_Strict, frozen=True, kw_only=True):
     get: str
 
 
+class Quality(_Strict, frozen=True, kw_only=True):
+    """`[quality]`: the level that the adapter claims, which `crossdock check` proves."""
+
+    level: Literal["bronze", "silver", "gold"]
+
+
 class MethodTable(_Strict, frozen=True, kw_only=True):
     """A method of a resource, where it is more than its endpoint."""
 
@@ -200,6 +206,7 @@ class ManifestTable(_Strict, frozen=True, kw_only=True):
     paging: Paging = Paging()
     failures: FailuresSpec = FailuresSpec()
     verify: Verify | None = None
+    quality: Quality | None = None
     resources: dict[str, ResourceTable]
 
 

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from cyclopts import Parameter
@@ -50,6 +50,10 @@ def check(
         ),
     ] = None,
     strict: Annotated[bool, Parameter(help="Fail on a warning, too.", negative="")] = False,
+    level: Annotated[
+        Literal["bronze", "silver", "gold"] | None,
+        Parameter(help="Prove this level of quality; from silver on the contract is run."),
+    ] = None,
     config: Config = None,
     json: Json = False,
 ) -> int:
@@ -70,7 +74,7 @@ def check(
     log.configure("error")
     reports = []
     for place in places:
-        one, findings = report(place, max_tokens)
+        one, findings = report(place, max_tokens, level)
         reports.append(one)
         found += findings
     grave = ("error", "warning") if strict else ("error",)

@@ -9,7 +9,7 @@ import io
 import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -56,6 +56,9 @@ class Imported:
                 self._failed(error, at_import=False)
 
     def _take(self, found: Any) -> None:
+        if not isinstance(found, Iterable):
+            self.gave += [] if found is None else [found]
+            return
         for one in found:
             if not isinstance(one, Adapter):
                 self.gave.append(one)

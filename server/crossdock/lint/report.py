@@ -17,6 +17,7 @@ from crossdock.lint.imported import Imported, apart
 from crossdock.lint.package_rules import PACKAGE, Package
 from crossdock.lint.places import AdapterPlace
 from crossdock.lint.python_rules import PYTHON, Python
+from crossdock.lint.quality_rules import QUALITY, Claim, Level
 from crossdock.model import Withheld
 
 COST = Stage()
@@ -81,7 +82,7 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
     findings: list[Finding]
 
 
-def judged(place: AdapterPlace) -> Judged:
+def judged(place: AdapterPlace, level: Level | None = None) -> Judged:
     """Judge one adapter. Whatever it prints goes to stderr; nothing is configured, no network."""
     folder = place.folder.resolve()
     with apart(folder):
@@ -98,18 +99,33 @@ def judged(place: AdapterPlace) -> Judged:
         if place.project is not None:
             project = place.project.resolve()
             findings += _asked(PACKAGE, Package(name, folder, project, imported.module))
+    bindings = assembled.bindings if imported.adapter else {}
+    claim = Claim(
+        declared.head,
+        place.project.resolve() if place.project else folder,
+        bindings,
+        asked=level,
+        has_errors=any(one.severity == "error" for one in findings),
+        has_sandbox=bool(imported.adapter and imported.adapter.given.sandbox),
+    )
+    findings += _asked(QUALITY, claim)
     return Judged(
         head=declared.head,
-        bindings=assembled.bindings if imported.adapter else {},
+        bindings=bindings,
         withheld=assembled.withheld,
         examples=assembled.examples,
         findings=findings,
     )
 
 
-def report(place: AdapterPlace, max_tokens: int | None = None) -> tuple[Report, list[Finding]]:
-    """Judge one adapter, and what its tools cost; return what is told of it."""
-    found = judged(place)
+def report(
+    place: AdapterPlace, max_tokens: int | None = None, level: Level | None = None
+) -> tuple[Report, list[Finding]]:
+    """Judge one adapter, and what its tools cost; return what is told of it.
+
+    `level` is proved, whatever the adapter claims: its contract is run.
+    """
+    found = judged(place, level)
     name, folder = found.head.adapter, place.folder.resolve()
     tokens = sum(tokens_of(binding.tool) for binding in found.bindings.values())
     findings = [*found.findings, *_asked(COST, Cost(name, tokens, max_tokens))]

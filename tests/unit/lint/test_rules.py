@@ -14,11 +14,12 @@ from crossdock.adapter.findings import Finding, Stage
 from crossdock.lint.package_rules import PACKAGE
 from crossdock.lint.places import places_in
 from crossdock.lint.python_rules import PYTHON
+from crossdock.lint.quality_rules import QUALITY
 from crossdock.lint.report import COST, Report, report
 
 pytestmark = pytest.mark.requirement("authors:check")
 STAGES = [one for one in vars(assembly).values() if isinstance(one, Stage)] + [
-    PACKAGE, PYTHON, COST,
+    PACKAGE, PYTHON, COST, QUALITY,
 ]  # fmt: skip
 ROOT = Path(__file__).parents[3]
 AT = "crossdock_yard/"
@@ -182,6 +183,9 @@ CASES = [
     Case("example", GATES, '{"name": "North", "doors"', '{"name": "North", "dors"', "```json", CREATE, lost=(CREATE,)),
     Case("example", GATES, '{"name": "North",', '{"name": "North"', "```json", CREATE),
     Case("example", GATES, '`{"id": "g7", "doors": [{"number": 2}]}`', '`{"id": "g7", "doors": [{"number": "two"}]}`', "“Door 2", UPDATE, lost=(UPDATE,)),
+    Case("argument-portable", GATES, "[query.name]", '[query.name]\nminLength = 9\nmaxLength = 3', "maxLength", f"{LIST}.query.name.maxLength", "warning", lost=()),
+    Case("argument-portable", GATES, "[query.name]", "[query.name]\ndefault = 7", "default", f"{LIST}.query.name.default", "warning", lost=()),
+    Case("page-heading", GATES, "## delete_a_yard_gate_by_id", "delete_a_yard_gate_by_id\n---", "delete_a_yard_gate_by_id", "delete_a_yard_gate_by_id", lost=("delete_a_yard_gate_by_id",)),
     Case("repeats", GATES, "Change a gate; what is not given stays.", "Open a gate.  Its doors are shut at first.", "## update_a", UPDATE, "warning", lost=()),
     # Python
     Case("python-import", INIT, "from crossdock.adapter", "import nothing_of_the_kind\nfrom crossdock.adapter", "import nothing", "", lost=ALL),
@@ -248,6 +252,84 @@ def test_a_mistake_is_found_by_its_rule_alone(tmp_path: Path, case: Case) -> Non
         )
     if case.lost is not None:
         assert set(ALL) - set(shown.tools) == set(case.lost)
+
+
+BYTES = [
+    ("toml-encoding", TOML, b"Yard", b"Y\xe4rd", 4, ALL),
+    ("page-encoding", VISITS, b"Read the visit", b"R\xe4d the visit", 3, (ALL[-1],)),
+]
+
+
+@pytest.mark.parametrize("rule, file, old, new, line, lost", BYTES)
+def test_what_is_no_utf8_is_found_at_its_line(
+    tmp_path: Path, rule: str, file: str, old: bytes, new: bytes, line: int, lost: tuple[str, ...]
+) -> None:
+    project = yard.write(tmp_path)
+    path = project / file
+    path.write_bytes(path.read_bytes().replace(old, new, 1))
+    shown, found = judged(project)
+    assert [(one.rule, one.file, one.line) for one in found] == [
+        (rule, file.removeprefix(AT), line)
+    ]
+    assert set(ALL) - set(shown.tools) == set(lost)
+
+
+def test_marks_and_ends_of_lines_are_read(tmp_path: Path) -> None:
+    project = yard.write(tmp_path)
+    for file in (TOML, GATES, VISITS):
+        data = (project / file).read_bytes().replace(b"\n", b"\r\n")
+        (project / file).write_bytes(b"\xef\xbb\xbf" + data)
+    shown, found = judged(project)
+    assert (found, shown.tools) == ([], list(ALL))
+
+
+def test_no_docs_and_no_module_are_found(tmp_path: Path) -> None:
+    project = yard.write(tmp_path)
+    for page in (GATES, VISITS):
+        (project / page).unlink()
+    (project / GATES).parent.rmdir()
+    assert [one.rule for one in judged(project)[1]] == ["page-missing"]
+    (project / INIT).unlink()
+    assert {one.rule for one in judged(project)[1]} == {"page-missing", "python-import"}
+
+
+def test_tools_above_their_budget_are_found(tmp_path: Path) -> None:
+    project = yard.write(tmp_path)
+    assert judged(project, max_tokens=100_000)[1] == []
+    (found,) = judged(project, max_tokens=10)[1]
+    assert (found.rule, found.file, found.line) == ("tokens", "adapter.toml", 1)
+
+
+def test_a_level_that_is_not_reached_is_found_at_its_claim(tmp_path: Path) -> None:
+    project = yard.write(tmp_path)
+    path = project / TOML
+    for level, lacks in (("bronze", 0), ("silver", 1), ("gold", 4)):
+        path.write_text(f'{yard.TOML}\n[quality]\nlevel = "{level}"\n', "utf-8")
+        found = judged(project)[1]
+        assert {one.rule for one in found} <= {"quality"}
+        assert len(found) == lacks
+        for one in found:
+            assert (one.key, one.line) == ("quality.level", yard.TOML.count("\n") + 3)
+    (project / "tests").mkdir()
+    (project / "tests" / "examples.toml").write_text("".join(f"[{one}]\n" for one in ALL), "utf-8")
+    path.write_text(f'{yard.TOML}\n[quality]\nlevel = "silver"\n', "utf-8")
+    assert judged(project)[1] == []
+
+
+def test_mistakes_in_several_files_are_told_at_once(tmp_path: Path) -> None:
+    project = yard.write(tmp_path)
+    for file, old, new in (
+        (TOML, 'title = "Yard"', "title = 7"),
+        (TOML, '"PUT /gates/{id}"', '"PUT gates"'),
+        (GATES, "Read one gate with all its doors.", "Read."),
+        (VISITS, 'type = "string"', 'typ = "string"'),
+        (INIT, "@hookimpl", "print(1)\n\n@hookimpl"),
+    ):
+        text = (project / file).read_text("utf-8")
+        (project / file).write_text(text.replace(old, new, 1), "utf-8")
+    assert sorted(one.rule for one in judged(project)[1]) == [
+        "argument-key", "endpoint", "page-prose", "python-print", "toml-type",
+    ]  # fmt: skip
 
 
 def test_what_is_right_is_said_nothing_of(tmp_path: Path) -> None:

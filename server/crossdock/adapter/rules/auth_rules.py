@@ -103,6 +103,21 @@ def _parts(head: Declaration) -> Iterator[Flaw]:
             )
 
 
+@AUTH.rule("auth-parts", "auth")
+def _addresses(head: Declaration) -> Iterator[Flaw]:
+    """Where tokens come from, and where people are sent to."""
+    if _scheme(head) not in _OAUTH:
+        return
+    for place in (("auth", "token_url"), ("auth", "authorize", "url")):
+        url = head.at(*place)
+        if isinstance(url, str) and url and (why := wrong_url(url)) and "query" not in why:
+            yield Flaw(
+                place=place,
+                message=f"{url!r} {why}",
+                remedy='write it in full, as "https://login.example.com/token"',
+            )
+
+
 @AUTH.rule("auth-parts", "auth", lint=True)
 def _parts_of_others(head: Declaration) -> Iterator[Flaw]:
     if not _judged(head) or head.signs:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 
 from crossdock.adapter.declaration import Broken, toml_of
 from crossdock.adapter.docs import PLACES, Fence, PageSection, PageText
@@ -169,8 +171,8 @@ def _second_block(docs: Documentation) -> Iterator[Flaw]:
         for fence in section.fences:
             if fence is section.block or fence.language != "toml":
                 continue
-            if fence.below in docs.declared:
-                continue  # that heading is what is wrong
+            if fence.line > _cut_off(docs, page, section):
+                continue
             if fence.below is None or _holds_arguments(fence.text, "toml"):
                 where = "a second block" if section.block else "a block below ###"
                 yield _flaw(
@@ -186,6 +188,8 @@ def _second_block(docs: Documentation) -> Iterator[Flaw]:
 def _language(docs: Documentation) -> Iterator[Flaw]:
     for page, section in docs.sections():
         for fence in section.fences:
+            if _runs_on(fence, docs) or fence.line > _cut_off(docs, page, section):
+                continue
             if fence.language != "toml" and _is_foreign_arguments(fence):
                 yield _flaw(
                     page,
@@ -234,17 +238,26 @@ def _heading(docs: Documentation) -> Iterator[Flaw]:
                 f"`{section.heading}` is no tool of adapter.toml",
                 hint,
             )
+    for page, number, tool, line in _near_headings(docs):
+        words = f"{line.strip()!r} is no heading of a tool"
+        yield _flaw(page, number, tool, words, f"write `## {tool}`")
+
+
+def _near_headings(docs: Documentation) -> Iterator[tuple[PageText, int, str, str]]:
+    """Yield the lines that were meant as the heading of a tool: page, number, tool, line."""
     for page in docs.pages:
-        for number, line in page.outside:
+        for (number, line), (_, after) in pairwise([*page.outside, (0, "")]):
             found = _ANY_HEADING.fullmatch(line)
             if found and found[1] in docs.declared:
-                yield _flaw(
-                    page,
-                    number,
-                    found[1],
-                    f"{line.strip()!r} is no heading of a tool",
-                    f"write `## {found[1]}`",
-                )
+                yield page, number, found[1], line
+            elif line.strip() in docs.declared and re.fullmatch(r" {0,3}(-+|=+) *", after):
+                yield page, number, line.strip(), line
+
+
+def _cut_off(docs: Documentation, page: PageText, section: PageSection) -> float:
+    """Return the line at which a section really ends: a wrong heading is what is told then."""
+    lines = [number for other, number, _, _ in _near_headings(docs) if other is page]
+    return min((one for one in lines if one > section.heading_line), default=math.inf)
 
 
 @PAGES.rule("page-twice", "docsmd")
@@ -348,8 +361,4 @@ def _misspelt(docs: Documentation) -> Iterator[tuple[str, str]]:
             near = difflib.get_close_matches(section.heading, docs.declared, 1)
             if near:
                 yield near[0], section.heading
-    for page in docs.pages:
-        for _, line in page.outside:
-            found = _ANY_HEADING.fullmatch(line)
-            if found and found[1] in docs.declared:
-                yield found[1], line
+    yield from ((tool, line) for _, _, tool, line in _near_headings(docs))

@@ -181,6 +181,8 @@ def _misfit(binding: Binding, text: str) -> str:
 
 @TOOLS.rule("argument-portable", "docsmd", lint=True)
 def _portable(made: Made) -> Iterator[Flaw]:
+    if made.error is not None:
+        return
     for path, why in unfit(made.binding.tool.input_schema):
         yield Flaw(
             place=made.written(path),
@@ -197,7 +199,38 @@ def _portable(made: Made) -> Iterator[Flaw]:
         yield from _odd_values(made, inner, part)
 
 
+_BOUNDS = (
+    ("minimum", "maximum"),
+    ("minLength", "maxLength"),
+    ("minItems", "maxItems"),
+    ("minProperties", "maxProperties"),
+)
+
+
+def _contradictions(made: Made, part: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the keys of a schema that no value can follow, or that contradict each other."""
+    for low, high in _BOUNDS:
+        if low in part and high in part and part[low] > part[high]:
+            yield high, f"{high} is below {low}: no value fits"
+    if part.get("additionalProperties") is False and isinstance(part.get("required"), list):
+        known = part.get("properties") or {}
+        for name in part["required"]:
+            if name not in known and "patternProperties" not in part:
+                yield "required", f"`{name}` is required, and no property of that name may be given"
+    if "default" in part:
+        defs = made.binding.schema.get("$defs", {})
+        if not jsonschema_rs.is_valid({**schema_of(part), "$defs": defs}, part["default"]):
+            yield "default", "the default does not fit"
+
+
 def _odd_values(made: Made, path: Place, part: dict[str, Any]) -> Iterator[Flaw]:
+    for key, why in _contradictions(made, part):
+        yield Flaw(
+            place=made.written([*path, key]),
+            severity="warning",
+            message=why,
+            remedy="mend one of the two",
+        )
     options = part.get("enum")
     if isinstance(options, list) and len(options) > MOST_OPTIONS:
         yield Flaw(
