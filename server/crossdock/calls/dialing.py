@@ -11,7 +11,6 @@ import ipaddress
 import socket
 import ssl
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from typing import Any, TypeVar
 
 from aiohappyeyeballs import start_connection
@@ -46,6 +45,7 @@ class Dialer:
     def __init__(self, allowed: Sequence[Network], seconds: float) -> None:
         self._allowed = tuple(allowed)
         self._seconds = seconds
+        self._trust: ssl.SSLContext | None = None
         self._resolving: TTLCache[tuple[str, int], asyncio.Future[list[Any]]] = TTLCache(
             _NAMES, _NAME_SECONDS
         )
@@ -54,11 +54,12 @@ class Dialer:
         """Return what speaks over a new connection. Raises UpstreamFailure, nothing sent."""
         try:
             async with asyncio.timeout(self._seconds):
+                trust = await self._trusted() if origin.secure else None
                 sock = await start_connection(
                     self._judged(origin, await self._addresses(origin)),
                     happy_eyeballs_delay=_STAGGER,
                 )
-                return await self._spoken(origin, sock, protocol)
+                return await self._spoken(origin, sock, trust, protocol)
         except ssl.SSLCertVerificationError as error:
             what = _CERTIFICATES.get(error.verify_code, "it cannot be verified")
             raise unreachable(f"its TLS certificate is not valid: {what}") from None
@@ -114,25 +115,36 @@ class Dialer:
         return any(meant in network for network in self._allowed)
 
     async def _spoken(
-        self, origin: Origin, sock: socket.socket, protocol: Callable[[], Spoken]
+        self,
+        origin: Origin,
+        sock: socket.socket,
+        trust: ssl.SSLContext | None,
+        protocol: Callable[[], Spoken],
     ) -> Spoken:
+        """Return what speaks over a socket, which is the event loop's from here on."""
         loop = asyncio.get_running_loop()
-        if not origin.secure:
+        if trust is None:
             return (await loop.create_connection(protocol, sock=sock))[1]
         _, spoken = await loop.create_connection(
             protocol,
             sock=sock,
-            ssl=self._trust,
+            ssl=trust,
             server_hostname=origin.host.rstrip("."),
             ssl_handshake_timeout=self._seconds,
         )
         return spoken
 
-    @cached_property
-    def _trust(self) -> ssl.SSLContext:
-        context = ssl.create_default_context()
-        context.set_alpn_protocols(["http/1.1"])
-        return context
+    async def _trusted(self) -> ssl.SSLContext:
+        """Return what decides whom to trust, with the system's authorities, or SSL_CERT_FILE's."""
+        if self._trust is None:
+            self._trust = await asyncio.to_thread(_trust)  # there are many to read
+        return self._trust
+
+
+def _trust() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context
 
 
 async def _resolved(origin: Origin) -> list[Any]:

@@ -157,6 +157,7 @@ class HttpConnection(asyncio.Protocol):
         answered, self._answered = self._answered, None
         if answered is not None and not answered.done():  # else who waited was just cancelled
             answered.set_exception(failure)
+            answered.exception()  # nobody has to take it: who waits may be cancelled this moment
 
     def _kept(self, answer: Answer) -> float:
         """For how long the connection is kept: shorter than the provider says it does."""

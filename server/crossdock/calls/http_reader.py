@@ -63,7 +63,7 @@ class AnswerReader:
         self._headers: dict[str, str] = {}
         self._lines = 0
         self._framing = 0
-        self._parts: list[bytes] = []
+        self._body: bytes | bytearray = b""
         self._size = self._counted = self._packed = 0
         self._most = 0
         self._unpacker: Unpacker | None = None
@@ -107,9 +107,8 @@ class AnswerReader:
 
     def taken(self) -> Answer:
         """Return the complete answer, and keep nothing of it."""
-        parts, self._parts = self._parts, []
-        body = parts[0] if len(parts) == 1 else b"".join(parts)
-        return Answer(self._status, self._headers, body)
+        body, self._body = self._body, b""
+        return Answer(self._status, self._headers, bytes(body))
 
     # --- what llhttp found -------------------------------------------------------------------
 
@@ -170,7 +169,12 @@ class AnswerReader:
             self._read(size - self._counted, self._status)
             self._counted = size
         self._size = size
-        self._parts.append(part)
+        if not self._body:
+            self._body = part
+        else:  # not as a list of parts: a million tiny ones would take many times their bytes
+            if not isinstance(self._body, bytearray):
+                self._body = bytearray(self._body)
+            self._body += part
 
     def on_message_complete(self) -> None:
         """The answer is whole, unless it was an interim one."""

@@ -285,6 +285,22 @@ def test_a_bomb_is_refused_in_bounded_memory(encoding: str) -> None:
     assert peak < 4 * 1024 * 1024
 
 
+def test_an_answer_in_tiny_chunks_takes_no_more_memory_than_its_bytes() -> None:
+    reader = AnswerReader(1_000_000)
+    chunks = b"2\r\n{}\r\n" * 1_000
+    reader.feed(CHUNKED)
+    tracemalloc.start()
+    try:
+        for _ in range(400):
+            assert not reader.feed(chunks)
+        assert reader.feed(b"0\r\n\r\n")
+        assert len(reader.taken().body) == 800_000
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 4_000_000
+
+
 def test_packed_bytes_that_unpack_to_nothing_have_a_limit_too() -> None:
     empty = b"\x00\x00\x00\xff\xff" * 30_000  # stored blocks of no bytes
     packed = zlib.compress(b"")[:2] + empty
