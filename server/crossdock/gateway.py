@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hmac
+import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
@@ -310,6 +311,12 @@ class Gateway:
         if self.siblings is None:
             return own
         return merged({**await self.siblings(), str(self.store.members.me.worker): own.decode()})
+
+    async def another_bus(self) -> Bus:
+        """Return the configured bus, to look at who is on it; run it, and close it in the end.
+
+        Raises ConfigError."""
+        return await _bus(self.settings, self.plugins, self.store, time.time)
 
     @property
     def unready(self) -> list[str]:

@@ -18,6 +18,7 @@ import pytest
 from aiohttp import ClientError
 from harness import malomo
 from harness.cluster import Cluster, ClusterServer, Node, Visitor
+from harness.engines import Redis
 from harness.patience import until
 from harness.relay import Relay
 
@@ -339,12 +340,16 @@ async def test_the_doctor_names_who_serves_and_what_differs(
     assert found["store's sessions"][1].startswith("2 processes × 14 = 28 of ")
     assert "calls_in_all 1024" in found["limits in all"][1]
     assert found["clock"][0] == "ok"
+    assert found["bus"] == ("ok", "2 processes are on it")
     assert not {"versions", "configurations", "adapter malomo", "keys of processes"} & {*found}
 
+    elsewhere = Redis()
     settings = {**b.settings, "limits": {**b.settings["limits"], "locks_at_once": 80}}
     unlike = {**settings, "plugins": {"only": ["malomo", "roserocket"]}}
+    unlike["bus"] = {"url": f"redis://127.0.0.1:{elsewhere.port}/0"}
     same = b.settings
     b.configure(unlike)
+    await asyncio.to_thread(elsewhere.start)
     try:
         assert await asyncio.to_thread(b.stop) == 0
         await asyncio.to_thread(b.start)
@@ -355,7 +360,13 @@ async def test_the_doctor_names_who_serves_and_what_differs(
         assert found["adapter roserocket"][1].startswith("node-a 1: none; node-b 1: ")
         assert found["store's sessions"][0] == "warn"
         assert "max_connections" in found["store's sessions"][1]
+        assert found["bus"][1] == "not on it: node-a 1. Do all name the same [bus] url?"
+        await asyncio.to_thread(elsewhere.kill)
+        state, message = (await examined(b))["bus"]
+        assert state == "fail"
+        assert "Calls are served" in message
     finally:
+        elsewhere.remove()
         b.configure(same)
         await asyncio.to_thread(b.kill)
         await asyncio.to_thread(b.start)

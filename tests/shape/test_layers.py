@@ -18,7 +18,18 @@ CORE = Path("server/crossdock")
 # layer: the layers it may import. OPEN_TO_ALL and the bare package are open to all.
 LAYERS: dict[str, set[str]] = {
     "__main__": {"cli"},
-    "cli": {"access", "adapter", "calls", "client", "config", "control", "gateway", "lint", "log"}
+    "cli": {
+        "access",
+        "adapter",
+        "bus",
+        "calls",
+        "client",
+        "config",
+        "control",
+        "gateway",
+        "lint",
+        "log",
+    }
     | {"plugins", "redaction", "reference", "scaffold", "secrets", "store", "web"},
     "scaffold": {"adapter", "plugins"},
     "testing": {"access", "adapter", "calls", "client", "config", "control", "gateway", "log"}

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from crossdock.bus import Away, Bus
 from crossdock.cli.doctor import Diagnosis, State
+from crossdock.errors import ConfigError
 from crossdock.store import Member
 from crossdock.store.engine_facts import POOLED_SESSIONS
 
 if TYPE_CHECKING:
     from crossdock.gateway import Gateway
 
+_REACHED_WITHIN, _GLANCE = 3.0, 0.05
 _LONG_SILENT = 60.0
 _SILENT = 15.0
 _SAID, _TOO_MUCH = 2.0, 30.0  # seconds between two clocks
@@ -31,6 +36,8 @@ async def processes(gateway: Gateway) -> list[Diagnosis]:
     found += [Diagnosis("warn", "process", _silent(one)) for one in known if one not in serving]
     found += _differences(serving, gateway.member())
     found.append(_clock(facts.ahead))
+    if gateway.settings.bus.url:
+        found.append(await _bus(gateway, serving))
     found += _sums(gateway, max(len(serving), gateway.settings.server.workers), facts.sessions)
     return found
 
@@ -96,6 +103,38 @@ def _clock(ahead: float) -> Diagnosis:
     remedy = "Let this machine and the database's follow a time server"
     state: State = "warn" if off <= _TOO_MUCH else "fail"
     return Diagnosis(state, "clock", f"{off:.0f} s {way} the store's. {remedy}")
+
+
+async def _bus(gateway: Gateway, serving: Sequence[Member]) -> Diagnosis:
+    try:
+        bus = await gateway.another_bus()
+    except ConfigError as error:
+        return Diagnosis("fail", "bus", str(error))
+    bus.run()
+    try:
+        absent = await _absent(bus, serving)
+        if absent is None:
+            text = f"{bus.trouble}. Calls are served; what has to cross processes is not"
+            return Diagnosis("fail", "bus", text)
+    finally:
+        await bus.close()
+    if absent:
+        names = ", ".join(map(_name, absent))
+        return Diagnosis("warn", "bus", f"not on it: {names}. Do all name the same [bus] url?")
+    return Diagnosis("ok", "bus", f"{len(serving)} processes are on it")
+
+
+async def _absent(bus: Bus, serving: Sequence[Member]) -> list[Member] | None:
+    """Return who is not on the bus; None if it cannot be reached."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_REACHED_WITHIN):
+            while True:
+                if not bus.trouble:
+                    with contextlib.suppress(Away):
+                        absent = await bus.absent([one.id for one in serving])
+                        return [one for one in serving if one.id in absent]
+                await asyncio.sleep(_GLANCE)
+    return None
 
 
 def _sums(gateway: Gateway, count: int, sessions: int) -> list[Diagnosis]:
