@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -45,9 +46,15 @@ async def make_bus(redis: Redis, ring: KeyRing, clock: Clock) -> AsyncIterator[M
     """Make a process on the bus: `make_bus("aprocess")`."""
     made: list[RedisBus] = []
 
-    def make(process: str, *, keys: KeyRing = ring, url: str = "", **more: Any) -> RedisBus:
+    def make(
+        process: str, *, keys: KeyRing = ring, url: str = "", password: str = "", **more: Any
+    ) -> RedisBus:
         letters = Letters(keys.messages, clock, 100_000, **more)
-        made.append(RedisBus(process, keys.store_id, letters, Link(url=url or redis.url())))
+        made.append(
+            RedisBus(
+                process, keys.store_id, letters, Link(url=url or redis.url(), password=password)
+            )
+        )
         made[-1].run()
         return made[-1]
 
@@ -235,6 +242,25 @@ async def test_a_wrong_password_is_told_in_words(
     await until(lambda: "user or password" in refused.trouble)
     await until(lambda: "may not use crossdock's channels" in poor.trouble)
     assert "wrong" not in refused.trouble
+
+
+async def test_a_user_of_its_own_needs_no_more_rights_than_the_guide_says(
+    both: tuple[RedisBus, RedisBus], make_bus: MakeBus, stranger: Client, redis: Redis, clock: Clock
+) -> None:
+    guide = (Path(__file__).parents[2] / "server" / "deploy" / "README.md").read_text("utf-8")
+    rule = guide.partition("`~crossdock:*")[2].partition("`")[0].split()
+    lean_user = ["reset", "on", ">hush", "~crossdock:*", *rule]
+    await stranger.execute_command("ACL", "SETUSER", "lean", *lean_user)
+    url = redis.url().replace("redis://", "redis://lean@")
+    lean = make_bus("dddddddd", url=url, password="hush")
+    await until(lambda: not lean.trouble)
+    told = heard_by(both[0])
+    await lean.tell("news", b"kept", until=clock.now + 100)
+    assert await lean.absent(["aaaaaaaa", "00000000"]) == ["00000000"]
+    late = make_bus("eeeeeeee", url=url, password="hush")
+    told_later = heard_by(late)
+    await until(lambda: not late.trouble)
+    await until(lambda: told == told_later == [b"kept"])
 
 
 # --- for who starts later --------------------------------------------------------------------

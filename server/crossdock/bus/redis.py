@@ -349,7 +349,7 @@ def _words(error: Exception) -> str:
     if isinstance(error, AuthenticationError):
         return "it refuses the user or password; mend [bus] password"
     if isinstance(error, NoPermissionError):
-        return "its user may not use crossdock's channels; see server/deploy"
+        return "its user may not use crossdock's channels; server/deploy has the rule"
     if isinstance(error, ResponseError):
         return f"it answers with an error: {error}"
     return "it cannot be reached; is it running where [bus] url says?"
