@@ -124,7 +124,12 @@ async def test_upgrading_twice_changes_nothing(
 
 async def test_a_newer_schema_is_refused_and_left_alone(url: str, open_store: OpenStore) -> None:
     await (await open_store()).close()
-    await on(url, lambda c: c.execute(text("UPDATE alembic_version SET version_num = '0999'")))
+
+    def newer(connection: Connection) -> None:
+        connection.execute(text("UPDATE alembic_version SET version_num = '0999'"))
+        connection.execute(text("UPDATE revision SET works_from = '0999'"))
+
+    await on(url, newer)
     for use in (Store.open, upgrade):
         with pytest.raises(StoreFault, match=r"newer crossdock \(schema 0999") as caught:
             await use(url)
@@ -234,3 +239,33 @@ async def test_a_killed_process_loses_nothing_that_it_acknowledged(
 def environment() -> dict[str, str]:
     source = str(Path(crossdock.store.__file__).parents[2])
     return {**os.environ, "PYTHONPATH": source}
+
+
+async def test_newer_tables_serve_an_older_process_as_long_as_they_say_so(
+    url: str, open_store: OpenStore, a_server: Callable[..., StoredServer]
+) -> None:
+    """A node of the release before may restart while the upgrade goes from node to node."""
+
+    def newer(connection: Connection) -> None:
+        connection.execute(text("ALTER TABLE mcp_servers ADD COLUMN later TEXT"))
+        connection.execute(text("UPDATE alembic_version SET version_num = '0999'"))
+
+    await (await open_store()).servers.add(a_server(1))
+    await on(url, newer)
+    again = await open_store()
+    await again.servers.add(a_server(2))
+    assert len((await again.load_grants()).servers) == 2
+    assert await current(url) == ("0999", version.HEAD)
+    await on(url, lambda c: c.execute(text("UPDATE revision SET works_from = '0999'")))
+    with pytest.raises(StoreFault, match="newer crossdock"):
+        await Store.open(url)
+
+
+@pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
+async def test_of_upgrades_at_once_one_does_the_work_and_the_others_wait(url: str) -> None:
+    await on(url, empty)
+    assert {after for _, after in await asyncio.gather(*(upgrade(url) for _ in range(3)))} == {
+        version.HEAD
+    }
+    assert await current(url) == (version.HEAD, version.HEAD)
+    await (await Store.open(url)).close()

@@ -143,7 +143,7 @@ class Store:
         database = await connect(url, folder or Path())
         try:
             await database.refuse_pooler()
-            found = await database.read(lambda c: version.stored(c, database.where))
+            found = await database.read(lambda c: version.understood(c, database.where))
             if version.judge(found, database.where, may_upgrade=database.is_sqlite):
                 await database.write(version.migrate, quiet=True, patient=True)
             await database.write(version.touch, quiet=True)
@@ -311,7 +311,7 @@ async def upgrade(url: str, *, folder: Path | None = None) -> tuple[str | None, 
     """Move a store's tables on to this version: the version before (None: no tables) and after."""
     database = await connect(url, folder or Path())
     try:
-        found = await database.read(lambda c: version.stored(c, database.where))
+        found = await database.read(lambda c: version.understood(c, database.where))
         if version.judge(found, database.where, may_upgrade=True):
             await database.write(version.migrate, quiet=True, patient=True)
         return found, version.HEAD

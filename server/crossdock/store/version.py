@@ -17,8 +17,11 @@ from crossdock.store.records import StoreFault
 
 HEAD = "0004"
 KNOWN = frozenset({"0001", "0002", "0003", "0004"})
-WORKS_FROM = "0003"
 """The versions that this code can read or move on."""
+
+WORKS_FROM = "0003"
+"""The oldest version whose code goes on working with tables of HEAD. A migration that takes away or
+changes what that code uses raises it, here and in `revision.works_from`."""
 
 
 def create(connection: Connection) -> None:
@@ -53,6 +56,19 @@ def stored(connection: Connection, where: str) -> str | None:
     return connection.execute(select(tables.alembic_version.c.version_num)).scalar_one_or_none()
 
 
+def understood(connection: Connection, where: str) -> str | None:
+    """Return the version of the tables as this code can use them: newer ones that say that they
+    still work from one of ours on count as HEAD."""
+    found = stored(connection, where)
+    if found is None or found in KNOWN:
+        return found
+    columns = {column["name"] for column in inspect(connection).get_columns(tables.revision.name)}
+    if "works_from" not in columns:
+        return found
+    oldest = connection.execute(select(tables.revision.c.works_from)).scalar_one_or_none()
+    return HEAD if oldest in KNOWN else found
+
+
 def judge(found: str | None, where: str, *, may_upgrade: bool) -> bool:
     """Whether the tables must be moved on. Raises StoreFault when they cannot be used."""
     if found == HEAD:
@@ -84,6 +100,9 @@ def migrate(connection: Connection) -> None:
     from alembic.config import Config
 
     if connection.dialect.name == "postgresql":  # two upgrades at once: the second waits
+        # However long the first takes; its work is found done afterwards.
+        connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
+        connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7232316874562163)")
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
