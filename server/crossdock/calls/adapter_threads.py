@@ -7,6 +7,7 @@ again and again is left alone for a while. Adapters that are trusted run on the 
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -29,7 +30,7 @@ T = TypeVar("T")
 Who = Callable[["asyncio.Task[Any] | None"], tuple[str, str]]
 Lasting = Callable[[float], None]
 LONG = 5.0  # seconds of a stall that counts
-_TOO_LONG = 10.0  # after these, and each second more, the code is interrupted
+_TOO_LONG = 6.0  # after these, and each second more, the code is interrupted
 log = logger(__name__)
 
 
@@ -187,6 +188,8 @@ class AdapterThread:
         if self._stalled < LONG <= seconds:
             self.quarantine.note_stall()
             log.warning("adapter.stalled", adapter=self.name, seconds=LONG)
+        if bool(seconds) != bool(self._stalled):
+            _share_finely(self.name, stalled=bool(seconds))
         if seconds < _TOO_LONG:
             self._interrupted = 0.0
         elif seconds >= self._interrupted + 1.0 and self._thread is not None:
@@ -196,6 +199,17 @@ class AdapterThread:
 
     def _where(self) -> str:
         return ", ".join(sorted({name for name in self._tools.values() if name})) or "no tool"
+
+
+_usual = sys.getswitchinterval()
+_stalling: set[str] = set()
+
+
+def _share_finely(name: str, *, stalled: bool) -> None:
+    """Take the interpreter from code that keeps it after a tenth of the usual time, while there is
+    such: every answer of everybody else waits for it several times."""
+    (_stalling.add if stalled else _stalling.discard)(name)
+    sys.setswitchinterval(_usual / 10 if _stalling else _usual)
 
 
 class AdapterThreads:
