@@ -107,7 +107,7 @@ async def test_neither_its_output_nor_its_errors_show_a_secret(tmp_path: Path) -
                 verb, up.ready["url"] + path, headers={"Accept": "application/json"}
             ) as reply:
                 seen += await reply.read() + str(reply.headers).encode()
-        for kind in ("drop", "html", "error"):
+        for kind in ("drop", "html", "status"):
             switches = {"faults": [{"kind": kind}]}
             async with http.post(f"{up.sandbox()}/_sandbox/switches", json=switches):
                 pass

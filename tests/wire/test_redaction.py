@@ -65,11 +65,11 @@ def test_the_sweep_of_the_whole_run_notices_what_shows_after_its_test(tmp_path: 
 
 async def test_everything_that_can_be_logged_of_malomo_shows_no_secret(malomo: Malomo) -> None:
     server = malomo.server
-    for fault in ("error", "drop", "html", "truncated", "redirect", "rate_limited", "empty"):
+    for fault in ("status", "drop", "html", "truncated", "redirect", "rate_limited", "empty"):
         await malomo.fault(fault)
         for tool in ("get_single_malomo_order_by_id", "update_a_malomo_order_by_id"):
             await malomo.call(tool, {"id": "89123"})
-    await malomo.fault("error", status=401)
+    await malomo.fault("status", status=401)
     await malomo.call("list_all_malomo_webhooks", {})
     for path in (
         f"/mcp/{server.token}/x",

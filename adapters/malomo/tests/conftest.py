@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
@@ -14,21 +13,15 @@ from aiohttp.test_utils import TestServer
 from yarl import URL
 
 import crossdock_malomo
-from crossdock.adapter import Call, Outcome
-from crossdock.adapter.arguments import split
-from crossdock.authoring import Page
-from crossdock.calls.answers import finished
-from crossdock.calls.connection import Connections, Measured
-from crossdock.calls.context import CallContext
-from crossdock.calls.upstream import Upstream, UpstreamLimits
-from crossdock.model import Account, Secret
+from crossdock.adapter import Outcome
+from crossdock.testing.direct import DirectTools, provider_client
+from crossdock.testing.direct import connections as opened_by
 from crossdock_malomo.sandbox import accounts
 from crossdock_malomo.sandbox.routes import build
 from crossdock_malomo.sandbox.seed import seeded
 from crossdock_malomo.sandbox.shop import Shop
 from crossdock_malomo.sandbox.switches import Switches
 
-ANSWER_TOKENS = 6000
 NOW = datetime(2026, 11, 19, 15, 30, tzinfo=UTC)  # a Thursday
 
 
@@ -76,64 +69,28 @@ class Provider:
             return reply.status, msgspec.json.decode(body) if body else None, dict(reply.headers)
 
 
-class Silent:
-    """A client that listens to nothing. These mappers ask nobody, so that part is left out."""
-
-    async def progress(self, done: float, total: float | None, message: str) -> None:
-        """Drop it."""
-
-    async def log(self, level: str, logger: str, data: Any) -> None:
-        """Drop it."""
-
-
-class Tools:
+class Tools(DirectTools):
     """The adapter's tools on one account, through the gateway's way of a call."""
 
     def __init__(
         self,
         base_url: str,
-        upstream: Upstream,
+        upstream: Any,
         *,
         key: str = "",
-        connections: Connections | None = None,
+        connections: Any = None,
         lock_wait: float = 30.0,
     ) -> None:
-        # an API key is never renewed, so no vault is asked
-        vault: Any = None
-        self.connections = connections or Connections(upstream, vault, lock_wait)
-        self.adapter = next(iter(crossdock_malomo.crossdock_adapters()))
         (given,) = accounts(base_url)
         credentials = {**given["credentials"], **({"api_key": key} if key else {})}
-        account = Account(
-            id="sandbox",
-            integration="malomo",
-            name=given["name"],
-            settings=given["settings"],
-            credentials={name: Secret(value) for name, value in credentials.items()},
-        )
-        self.connection = self.connections.of(account, self.adapter)
+        opened = connections or opened_by(upstream, lock_wait=lock_wait)
+        adapter = next(iter(crossdock_malomo.crossdock_adapters()))
+        super().__init__(adapter, {**given, "credentials": credentials}, opened)
 
-    async def call(self, name: str, page: Page | None = None, /, **arguments: Any) -> Outcome:
-        """Call a tool as an agent would; `page` goes on where another answer ended."""
-        _, outcome = await self._run(name, page, arguments)
-        return outcome
-
-    async def answer(self, name: str, /, **arguments: Any) -> Outcome:
+    async def answer(self, name: str, /, **arguments: Any) -> Outcome:  # type: ignore[override]
         """Call a tool and return its answer as it is sent: `data` is JSON within the budget."""
-        call, outcome = await self._run(name, None, arguments)
-        return finished(call, outcome, ANSWER_TOKENS, lambda page: "c" * 80)
-
-    async def _run(
-        self, name: str, page: Page | None, arguments: dict[str, Any]
-    ) -> tuple[Call, Outcome]:
-        binding = self.adapter.toolset(self.adapter.defaults()).bindings[name]
-        if page is not None:
-            arguments["next_cursor"] = "sealed"
-        raw = msgspec.Raw(msgspec.json.encode(arguments))
-        call = split(binding, raw, lambda cursor, filters: page or Page())
-        client: Any = Silent()
-        context = CallContext(self.connection, Measured(), client)
-        return call, await binding.mapper(call, context)
+        done, _ = await super().answer(name, **arguments)
+        return done
 
 
 @pytest.fixture
@@ -146,15 +103,13 @@ async def provider() -> AsyncIterator[Provider]:
 
 
 @pytest.fixture
-async def upstream() -> AsyncIterator[Upstream]:
+async def upstream() -> AsyncIterator[Any]:
     """The gateway's client, allowed to reach this machine, with limits that a test can wait for."""
-    limits = UpstreamLimits(total_seconds=3.0, answer_bytes=1024 * 1024)
-    client = Upstream(limits, [ipaddress.ip_network("127.0.0.0/8")])
-    yield client
-    await client.close()
+    async with provider_client(3.0) as client:
+        yield client
 
 
 @pytest.fixture
-def tools(provider: Provider, upstream: Upstream) -> Tools:
+def tools(provider: Provider, upstream: Any) -> Tools:
     """The adapter's tools on the sandbox's account."""
     return Tools(provider.url, upstream)

@@ -223,8 +223,8 @@ async def test_a_malformed_shipment_is_refused_before_any_request(
 @pytest.mark.parametrize(
     "fault",
     [
-        {"kind": "error"},
-        {"kind": "error", "status": 401},
+        {"kind": "status"},
+        {"kind": "status", "status": 401},
         {"kind": "rate_limited"},
         {"kind": "drop"},
         {"kind": "html"},
@@ -248,7 +248,7 @@ async def test_if_the_second_read_fails_nothing_is_written(
     provider: Any, tools: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(orders, "FRESH_SECONDS", -1.0)
-    await provider.switch(faults=[{"kind": "error", **READS, "skip": 1}])
+    await provider.switch(faults=[{"kind": "status", **READS, "skip": 1}])
     with pytest.raises(UpstreamFailure):
         await update(tools, shipments=[FEDEX])
     assert await verbs(provider) == ["GET", "GET"]
@@ -278,7 +278,7 @@ async def test_an_order_that_may_hide_a_shipment_is_not_written(
     provider: Any, tools: Any, spoil: dict[str, Any]
 ) -> None:
     body = msgspec.json.encode({"id": ORDER, "shipments": [USPS], **spoil}).decode()
-    await provider.switch(faults=[{"kind": "body", "body": body, **READS}])
+    await provider.switch(faults=[{"kind": "status", "status": 200, "body": body, **READS}])
     with pytest.raises(UpstreamFailure) as caught:
         await update(tools, shipments=[FEDEX])
     assert caught.value.kind == "upstream_malformed"
@@ -289,7 +289,7 @@ async def test_an_order_that_may_hide_a_shipment_is_not_written(
 async def test_an_answer_that_is_no_order_is_not_written_over(
     provider: Any, tools: Any, body: str
 ) -> None:
-    await provider.switch(faults=[{"kind": "body", "body": body, **READS}])
+    await provider.switch(faults=[{"kind": "status", "status": 200, "body": body, **READS}])
     with pytest.raises(UpstreamFailure) as caught:
         await update(tools, shipments=[FEDEX])
     assert caught.value.kind == "upstream_malformed"
@@ -454,14 +454,16 @@ async def test_a_field_that_shows_in_other_words_is_told(provider: Any, tools: A
     before = provider.shop.orders[ORDER]
     after = {**before, "email": "changed@example.com", "shipments": [USPS, FEDEX]}
     body = msgspec.json.encode(after).decode()
-    await provider.switch(faults=[{"kind": "body", "body": body, **READS, "skip": 1}])
+    await provider.switch(
+        faults=[{"kind": "status", "status": 200, "body": body, **READS, "skip": 1}]
+    )
     outcome = await update(tools, email="given@example.com", shipments=[FEDEX])
     assert "Malomo shows email otherwise than given." in outcome.notes
 
 
 async def test_a_field_that_malomo_does_not_show_is_told(provider: Any, tools: Any) -> None:
     body = msgspec.json.encode({"id": ORDER, "shipments": [USPS]}).decode()
-    await provider.switch(faults=[{"kind": "body", "body": body, **READS}])
+    await provider.switch(faults=[{"kind": "status", "status": 200, "body": body, **READS}])
     outcome = await update(tools, meta={"a": 1})
     assert "Malomo shows meta nowhere, so it is unconfirmed." in outcome.notes
 
@@ -479,7 +481,7 @@ async def test_malomos_own_spelling_of_a_field_is_no_failure(provider: Any, tool
     customer = {"email": "dana@example.com", "first_name": "Dana", "phone_number": None}
     order = {"id": ORDER, "email": "dana@example.com", "customer": customer, "shipments": [USPS]}
     body = msgspec.json.encode(order).decode()
-    await provider.switch(faults=[{"kind": "body", "body": body, **READS}])
+    await provider.switch(faults=[{"kind": "status", "status": 200, "body": body, **READS}])
     outcome = await update(
         tools, email=" Dana@Example.com ", customer={"email": "DANA@example.com"}
     )
@@ -492,7 +494,7 @@ async def test_malomos_own_spelling_of_a_field_is_no_failure(provider: Any, tool
 async def test_an_accepted_write_that_cannot_be_read_back_is_not_verified(
     provider: Any, tools: Any
 ) -> None:
-    for fault in ({"kind": "error"}, {"kind": "rate_limited"}, {"kind": "html"}):
+    for fault in ({"kind": "status"}, {"kind": "rate_limited"}, {"kind": "html"}):
         await provider.switch(faults=[{**fault, **READS, "skip": 1}])
         with pytest.raises(WriteNotVerified, match="Reading it back failed"):
             await update(tools, shipments=[FEDEX])
@@ -505,7 +507,7 @@ async def test_an_accepted_write_that_cannot_be_read_back_is_not_verified(
 
 @pytest.mark.parametrize("status", [400, 403, 404, 409, 422, 429])
 async def test_a_rejected_write_passes_as_it_is(provider: Any, tools: Any, status: int) -> None:
-    await provider.switch(faults=[{"kind": "error", "status": status, **WRITES}])
+    await provider.switch(faults=[{"kind": "status", "status": status, **WRITES}])
     with pytest.raises(UpstreamFailure) as caught:
         await update(tools, shipments=[FEDEX])
     assert caught.value.status == status
@@ -514,8 +516,8 @@ async def test_a_rejected_write_passes_as_it_is(provider: Any, tools: Any, statu
 
 LOST = [
     {"kind": "drop"},
-    {"kind": "error"},
-    {"kind": "error", "status": 504},
+    {"kind": "status"},
+    {"kind": "status", "status": 504},
     {"kind": "html"},
     {"kind": "huge"},
     {"kind": "redirect", "status": 303},
@@ -589,7 +591,7 @@ async def test_an_unreadable_order_after_a_lost_write_stays_unknown(
     provider: Any, tools: Any
 ) -> None:
     await provider.switch(
-        faults=[{"kind": "drop", **WRITES, "commit": True}, {"kind": "error", **READS, "skip": 1}]
+        faults=[{"kind": "drop", **WRITES, "commit": True}, {"kind": "status", **READS, "skip": 1}]
     )
     with pytest.raises(WriteOutcomeUnknown) as caught:
         await update(tools, shipments=[FEDEX])

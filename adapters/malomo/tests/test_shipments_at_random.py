@@ -25,13 +25,13 @@ FAULTS: list[dict[str, Any]] = [
     NO_FAULT,
     {"kind": "drop", "method": "PUT"},
     {"kind": "drop", "method": "PUT", "commit": True},
-    {"kind": "error", "method": "PUT"},
-    {"kind": "error", "method": "PUT", "commit": True},
-    {"kind": "error", "method": "PUT", "status": 422},
+    {"kind": "status", "method": "PUT"},
+    {"kind": "status", "method": "PUT", "commit": True},
+    {"kind": "status", "method": "PUT", "status": 422},
     {"kind": "html", "method": "PUT", "commit": True},
     {"kind": "lie", "method": "PUT"},
-    {"kind": "error", "method": "GET"},
-    {"kind": "error", "method": "GET", "skip": 1},
+    {"kind": "status", "method": "GET"},
+    {"kind": "status", "method": "GET", "skip": 1},
     {"kind": "truncated", "method": "GET"},
 ]
 Pairs = set[tuple[str, str]]

@@ -9,8 +9,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from crossdock.calls.sizes import tokens_of
-
 README = Path(__file__).parents[1] / "README.md"
 _ROW = re.compile(r"\| `(\w+)` \| ([\d,]+) → ([\d,]+) \| ([\d,]+) → ([\d,]+) \|")
 MOST_TOKENS = 3500
@@ -73,7 +71,7 @@ async def test_the_readme_tells_what_each_definition_and_typical_answer_costs(
 ) -> None:
     (sarah,) = [id for id, one in provider.shop.customers.items() if one["first_name"] == "Sarah"]
     ids = {"@customer": sarah, "@webhook": next(iter(provider.shop.webhooks))}
-    bindings = tools.adapter.toolset(tools.adapter.defaults()).bindings
+    costs = tools.tokens()
     true: dict[str, tuple[int, int]] = {}
     for name, given in TYPICAL.items():
         arguments = {key: ids.get(str(value), value) for key, value in given.items()}
@@ -81,8 +79,8 @@ async def test_the_readme_tells_what_each_definition_and_typical_answer_costs(
         size = len(answer.data)
         if answer.notes:
             size += len(msgspec.json.encode({"notes": answer.notes}))
-        true[name] = tokens_of(bindings[name].tool), round(size / BYTES_PER_TOKEN)
-    assert table.keys() == true.keys() == bindings.keys()
+        true[name] = costs[name], round(size / BYTES_PER_TOKEN)
+    assert table.keys() == true.keys() == costs.keys()
     off = {
         name: (table[name], both)
         for name, both in true.items()
@@ -92,8 +90,7 @@ async def test_the_readme_tells_what_each_definition_and_typical_answer_costs(
 
 
 def test_the_whole_list_of_tools_fits_into_its_budget(tools: Any) -> None:
-    bindings = tools.adapter.toolset(tools.adapter.defaults()).bindings.values()
-    assert sum(tokens_of(binding.tool) for binding in bindings) <= MOST_TOKENS
+    assert sum(tools.tokens().values()) <= MOST_TOKENS
 
 
 async def test_the_default_answer_of_a_full_page_of_orders_fits(tools: Any) -> None:

@@ -128,7 +128,7 @@ async def test_other_refusals_of_a_lookup_pass_as_they_are(provider: Any, tools:
 
 
 async def test_a_plain_list_that_is_no_list_is_malformed(provider: Any, tools: Any) -> None:
-    await provider.switch(faults=[{"kind": "body", "body": "{}"}])
+    await provider.switch(faults=[{"kind": "status", "status": 200, "body": "{}"}])
     with pytest.raises(UpstreamFailure) as caught:
         await tools.call(ORDERS, customer_email="help@example.com")
     assert caught.value.kind == "upstream_malformed"

@@ -76,8 +76,13 @@ async def test_a_key_that_another_writer_took_away_is_told(
     before = {**body, "email": "old@example.com", "meta": {"a": 1}}
     await provider.switch(
         faults=[
-            {"kind": "body", "body": msgspec.json.encode(before).decode(), "times": 1},
-            {"kind": "body", "body": msgspec.json.encode(body).decode()},
+            {
+                "kind": "status",
+                "status": 200,
+                "body": msgspec.json.encode(before).decode(),
+                "times": 1,
+            },
+            {"kind": "status", "status": 200, "body": msgspec.json.encode(body).decode()},
         ]
     )
     outcome = await update(tools, email="new@example.com")
@@ -196,7 +201,11 @@ async def test_a_create_leaves_out_what_is_empty(provider: Any, tools: Any) -> N
 async def test_a_create_whose_answer_shows_no_record_is_not_believed(
     provider: Any, tools: Any
 ) -> None:
-    for fault in ({"kind": "lie"}, {"kind": "empty"}, {"kind": "body", "body": "[]"}):
+    for fault in (
+        {"kind": "lie"},
+        {"kind": "empty"},
+        {"kind": "status", "status": 200, "body": "[]"},
+    ):
         await provider.switch(faults=[{**fault, "method": "POST"}])
         with pytest.raises(WriteNotVerified, match="Look for it before you try again"):
             await tools.call("create_a_malomo_customer", email="a@example.com")
@@ -204,7 +213,7 @@ async def test_a_create_whose_answer_shows_no_record_is_not_believed(
 
 async def test_a_create_says_what_the_answer_does_not_show(provider: Any, tools: Any) -> None:
     await provider.switch(
-        faults=[{"kind": "body", "body": '{"id": "1", "email": "b@example.com"}'}]
+        faults=[{"kind": "status", "status": 200, "body": '{"id": "1", "email": "b@example.com"}'}]
     )
     outcome = await tools.call("create_a_malomo_customer", email="a@example.com", first_name="A")
     assert outcome.notes == ("Malomo's answer does not show as given: email, first_name.",)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
@@ -12,17 +11,9 @@ from aiohttp import ClientSession
 from aiohttp.test_utils import TestServer
 
 import crossdock_roserocket
-from crossdock.adapter import Outcome
-from crossdock.adapter.arguments import split
-from crossdock.authoring import Call, Page
-from crossdock.calls.answers import finished, resumed
-from crossdock.calls.connection import Connections, Measured
-from crossdock.calls.context import CallContext
-from crossdock.calls.upstream import Upstream, UpstreamLimits
-from crossdock.model import Account, Renewed, Secret
+from crossdock.adapter import Outcome, Page
+from crossdock.testing.direct import DirectTools, KeptRenewals, connections, provider_client
 from crossdock_roserocket.sandbox import Switches, accounts, create_app
-
-TOKENS = 6000  # of an answer, as [limits] answer_tokens has it
 
 
 class Provider:
@@ -68,97 +59,41 @@ class Provider:
         await self.http.post(f"{self.url}/_sandbox/expire_tokens")
 
 
-class Memory:
-    """A vault that keeps renewed credentials for as long as the test."""
-
-    def __init__(self) -> None:
-        self.kept: dict[str, str] = {}
-
-    async def current(
-        self, account_id: str, configured: Mapping[str, Secret]
-    ) -> Mapping[str, Secret]:
-        """Return the configured credentials with the renewed ones in their place."""
-        return {**configured, **{name: Secret(value) for name, value in self.kept.items()}}
-
-    async def keep(
-        self, account_id: str, configured: Mapping[str, Secret], changed: Mapping[str, str]
-    ) -> None:
-        """Keep renewed values."""
-        self.kept.update(changed)
+Memory = KeptRenewals
 
 
-class Silent:
-    """A client that listens to nothing. These mappers ask nobody, so that part is left out."""
-
-    async def progress(self, done: float, total: float | None, message: str) -> None:
-        """Drop it."""
-
-    async def log(self, level: str, logger: str, data: Any) -> None:
-        """Drop it."""
-
-
-class Tools:
+class Tools(DirectTools):
     """The adapter's tools on one account, through the gateway's way of a call."""
 
     def __init__(
         self,
         url: str,
-        upstream: Upstream,
+        upstream: Any,
         *,
         settings: Mapping[str, Any] | None = None,
         credentials: Mapping[str, str] | None = None,
-        vault: Renewed | None = None,
+        vault: Any = None,
         objects: tuple[str, ...] | None = None,
     ) -> None:
-        self.objects = objects
-        self.adapter = next(iter(crossdock_roserocket.crossdock_adapters()))
         (given,) = accounts(url)
-        self.account = Account(
-            id="sandbox",
-            integration="roserocket",
-            name=given["name"],
-            settings={**given["settings"], **(settings or {})},
-            credentials={
-                name: Secret(value) for name, value in (credentials or given["credentials"]).items()
-            },
-        )
-        connections = Connections(upstream, vault or Memory(), 10.0)
-        self.connection = connections.of(self.account, self.adapter)
-        self.bindings = self.adapter.toolset(self.connection.settings).bindings
+        account = {
+            "name": given["name"],
+            "settings": {**given["settings"], **(settings or {})},
+            "credentials": credentials or given["credentials"],
+        }
+        adapter = next(iter(crossdock_roserocket.crossdock_adapters()))
+        opened = connections(upstream, vault, 10.0)
+        super().__init__(adapter, account, opened, objects=objects)
 
-    async def call(self, tool: str, page: Page | None = None, /, **arguments: Any) -> Outcome:
-        """Call a tool as an agent would; `page` goes on where another answer ended."""
-        _, outcome = await self._run(tool, page, arguments)
-        return outcome
-
-    async def answer(
+    async def answer(  # type: ignore[override]
         self, tool: str, page: Page | None = None, /, **arguments: Any
     ) -> tuple[Any, tuple[str, ...], Page | None, int]:
         """Call a tool; return what an agent gets: the answer, the notes beside it, where a list
         goes on, and the answer's bytes."""
-        following: list[Page] = []
-
-        def sealed(page: Page) -> str:
-            following.append(page)
-            return "c" * 120
-
-        call, outcome = await self._run(tool, page, arguments)
-        done = finished(call, outcome, TOKENS, sealed)
+        done, following = await super().answer(tool, page, **arguments)
         assert isinstance(done.data, bytes)
         size = len(done.data) + sum(map(len, done.notes))
-        return msgspec.json.decode(done.data), done.notes, next(iter(following), None), size
-
-    async def _run(
-        self, tool: str, page: Page | None, arguments: dict[str, Any]
-    ) -> tuple[Call, Outcome]:
-        binding = self.bindings[tool]
-        if page is not None:
-            arguments["next_cursor"] = "sealed"
-        raw = msgspec.Raw(msgspec.json.encode(arguments))
-        call = split(binding, raw, lambda cursor, filters: page or Page())
-        client: Any = Silent()
-        context = CallContext(self.connection, Measured(), client, objects=self.objects)
-        return call, await binding.mapper(resumed(call), context)
+        return msgspec.json.decode(done.data), done.notes, following, size
 
     @staticmethod
     def plain(outcome: Outcome) -> Any:
@@ -194,16 +129,14 @@ async def provider() -> AsyncIterator[Provider]:
 
 
 @pytest.fixture
-async def upstream() -> AsyncIterator[Upstream]:
+async def upstream() -> AsyncIterator[Any]:
     """The gateway's client, allowed to reach this machine, with limits a test can wait for."""
-    limits = UpstreamLimits(total_seconds=1.0, answer_bytes=1024 * 1024)
-    client = Upstream(limits, [ipaddress.ip_network("127.0.0.0/8")])
-    yield client
-    await client.close()
+    async with provider_client(1.0) as client:
+        yield client
 
 
 @pytest.fixture
-def account(provider: Provider, upstream: Upstream) -> Callable[..., Tools]:
+def account(provider: Provider, upstream: Any) -> Callable[..., Tools]:
     """Make tools of an account with other settings or credentials."""
     return lambda **given: Tools(provider.url, upstream, **given)
 

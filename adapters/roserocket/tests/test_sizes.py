@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from crossdock.calls.sizes import tokens_of
 from crossdock_roserocket.sandbox import known_id
 
 ORDER = known_id("order:PO-5561")
@@ -56,7 +55,7 @@ def rows() -> dict[str, list[int]]:
 
 
 def test_the_whole_list_fits_into_4500_tokens(tools: Any) -> None:
-    costs = {name: tokens_of(binding.tool) for name, binding in tools.bindings.items()}
+    costs = tools.tokens()
     table = rows()
     assert sum(costs.values()) <= 4500
     assert {name: table[name][1] for name in costs} == costs

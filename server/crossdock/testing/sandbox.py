@@ -36,13 +36,14 @@ from crossdock.testing.collection import (
     records_now,
 )
 from crossdock.testing.doorkeeper import AUTHORIZE_PATH, TOKEN_PATH, AuthOf, Doorkeeper
-from crossdock.testing.fault import Fault, OtherWrite, dropped, rate_headers
+from crossdock.testing.fault import Fault, OtherWrite, Profile, dropped, rate_headers
 from crossdock.testing.recorder import CONTROL, Handler, Recorder, shown
 
 __all__ = [
     "Collection",
     "Fault",
     "OtherWrite",
+    "Profile",
     "Recorder",
     "Refusal",
     "Sandbox",

@@ -47,7 +47,7 @@ T = TypeVar("T")
 ACCOUNT = "workbench"
 STALL = 0.1
 _STORE = "sqlite:///workbench.db"
-PATIENCE = 120.0
+PATIENCE = 600.0
 SHORT = LimitSettings(upstream_total_seconds=1.0, upstream_idle_seconds=1.0, lock_wait_seconds=60.0)
 """For what a provider is too slow for."""
 

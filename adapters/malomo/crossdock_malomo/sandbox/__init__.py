@@ -7,6 +7,7 @@ the API there are control routes under `/_sandbox`:
     GET, POST /_sandbox/switches     read the switches; merge a JSON object into them
     GET, DELETE /_sandbox/requests   what was received (control routes left out); forget it
     GET /_sandbox/posts              what was, or would have been, posted to webhooks
+    GET, POST, DELETE /_sandbox/faults   what goes wrong, in the words of crossdock.testing
     POST /_sandbox/reset             restore the seed and the default switches
 """
 
@@ -19,9 +20,9 @@ from aiohttp import web
 
 from crossdock_malomo.sandbox.routes import build
 from crossdock_malomo.sandbox.seed import seeded
-from crossdock_malomo.sandbox.switches import Fault, Interference, Switches
+from crossdock_malomo.sandbox.switches import Interference, Switches
 
-__all__ = ["Fault", "Interference", "Switches", "accounts", "create_app"]
+__all__ = ["Interference", "Switches", "accounts", "create_app"]
 
 API_KEY = "sk_sandbox"
 """Every key that begins so is a secret key of the same shop; `pk_sandbox…` are publishable."""

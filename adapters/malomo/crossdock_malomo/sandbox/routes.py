@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
-from crossdock_malomo.sandbox.faults import Faults
+from crossdock.testing.sandbox import Fault, Recorder, rate_headers
 from crossdock_malomo.sandbox.paging import Place, page
 from crossdock_malomo.sandbox.posts import Posts
 from crossdock_malomo.sandbox.shop import Record, Refusal, Shop, refuse_unknown
@@ -19,7 +19,7 @@ from crossdock_malomo.sandbox.switches import Switches
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 LARGEST_BODY = 8 * 1024 * 1024
-REQUESTS_KEPT = 10_000
+_REMAINING = 42
 
 
 def build(shop: Shop, switches: Switches) -> web.Application:
@@ -38,12 +38,12 @@ class _Sandbox:
         self.shop = shop
         self.posts = Posts(shop, switches)
         self._default = switches
-        self._received: deque[dict[str, Any]] = deque(maxlen=REQUESTS_KEPT)
+        self._recorder = Recorder()
         self._set(switches)
 
     def _set(self, switches: Switches) -> None:
         self.switches = self.posts.switches = switches
-        self._faults = Faults(switches)
+        self._recorder.faults.replace((*self._always(switches), *switches.faults))
         self._seen: Counter[tuple[str, str]] = Counter()
 
     def routes(self) -> list[web.RouteDef]:
@@ -70,8 +70,7 @@ class _Sandbox:
             web.delete("/webhooks/{id}", self.delete_webhook),
             web.get("/_sandbox/switches", self.show_switches),
             web.post("/_sandbox/switches", self.change_switches),
-            web.get("/_sandbox/requests", self.show_requests),
-            web.delete("/_sandbox/requests", self.forget_requests),
+            *self._recorder.routes(),
             web.get("/_sandbox/posts", self.show_posts),
             web.post("/_sandbox/reset", self.reset),
         ]
@@ -83,15 +82,7 @@ class _Sandbox:
         """Record, let go wrong what is to go wrong, refuse strangers, word the refusals."""
         if request.path.startswith("/_sandbox/"):
             return await handler(request)
-        body = await request.read()
-        self._received.append(
-            {
-                "method": request.method,
-                "path_qs": request.raw_path,
-                "headers": {name.lower(): value for name, value in request.headers.items()},
-                "body": body.decode(errors="replace"),
-            }
-        )
+        await self._recorder.note(request)
 
         async def answer(request: web.Request) -> web.StreamResponse:
             try:
@@ -102,7 +93,15 @@ class _Sandbox:
             except web.HTTPException as error:
                 return _refused(error.status, "not_found", f"{error.reason}: {request.path}")
 
-        return await self._faults.apply(request, answer)
+        reply = await self._recorder.faults.apply(request, answer)
+        profile = self.switches.rate_headers
+        if profile is not None and reply.status < 300 and not reply.prepared:
+            reply.headers.update(rate_headers(profile, 30, _REMAINING))
+        return reply
+
+    @staticmethod
+    def _always(switches: Switches) -> tuple[Fault, ...]:
+        return (Fault(kind="status", method="GET"),) if switches.fail_reads else ()
 
     def _admit(self, request: web.Request) -> None:
         accept = request.headers.get("Accept", "").replace(" ", "").lower()
@@ -301,15 +300,6 @@ class _Sandbox:
             return _refused(422, "bad_switch", str(error))
         return await self.show_switches(request)
 
-    async def show_requests(self, request: web.Request) -> web.Response:
-        """Show what was received, oldest first."""
-        return _json(list(self._received))
-
-    async def forget_requests(self, request: web.Request) -> web.Response:
-        """Forget what was received."""
-        self._received.clear()
-        return web.Response(status=204)
-
     async def show_posts(self, request: web.Request) -> web.Response:
         """Show what was posted to webhooks, oldest first, and what became of it."""
         return _json(list(self.posts.made))
@@ -318,7 +308,7 @@ class _Sandbox:
         """Restore the seed and the switches the application was made with."""
         self.shop.reset()
         self.posts.forget()
-        self._received.clear()
+        self._recorder.forget()
         self._set(self._default)
         return web.Response(status=204)
 

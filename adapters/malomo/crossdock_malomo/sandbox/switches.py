@@ -1,4 +1,4 @@
-"""What can be set about the sandbox: Malomo's undocumented choices, and faults."""
+"""What can be set about the sandbox: Malomo's undocumented choices, and faults in force."""
 
 from __future__ import annotations
 
@@ -6,52 +6,7 @@ from typing import Literal
 
 import msgspec
 
-Profile = Literal[
-    "retry_after",
-    "retry_after_date",
-    "x_ratelimit_delta",
-    "x_ratelimit_epoch",
-    "ratelimit",
-    "structured",
-    "bare",
-]
-
-
-class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Something that goes wrong for matching requests; the first fault that matches counts.
-
-    `commit` says whether the request is carried out all the same. `path` is a regular expression
-    for the whole path. `skip` lets so many matching requests pass first; `times` ends it (None:
-    never). `seconds` is the wait of `slow` and the reset of `rate_limited`; `size` the decoded
-    bytes of `huge` and `gzip_bomb`; `status` that of `error` and `redirect`. `body` answers that
-    text, `lie` answers 200 as if it had been done.
-    """
-
-    kind: Literal[
-        "rate_limited",
-        "error",
-        "slow",
-        "drop",
-        "html",
-        "truncated",
-        "empty",
-        "body",
-        "huge",
-        "gzip_bomb",
-        "redirect",
-        "lie",
-    ]
-    method: str = ""
-    path: str = ""
-    skip: int = 0
-    times: int | None = None
-    commit: bool = False
-    status: int | None = None
-    profile: Profile = "retry_after"
-    seconds: float = 30
-    size: int = 64 * 1024 * 1024
-    location: str = "/elsewhere"
-    body: str = ""
+from crossdock.testing.sandbox import Fault, Profile
 
 
 class Interference(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

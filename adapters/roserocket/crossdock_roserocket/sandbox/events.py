@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 from crossdock_roserocket.sandbox.answers import Refusal
-from crossdock_roserocket.sandbox.records import Record, is_uuid, stamp
+from crossdock_roserocket.sandbox.records import Record, is_uuid, known_id, stamp
 from crossdock_roserocket.sandbox.switches import Switches
 
 TYPES = ("create", "mutate", "internal", "widget-open", "widget-close")
@@ -37,7 +36,7 @@ class Events:
     ) -> dict[str, Any]:
         """Write an event; it can be read `lag` seconds later."""
         event = {
-            "id": event_id or str(uuid.uuid4()),
+            "id": event_id or known_id(f"event {len(self._rows)}"),
             "type": kind,
             "refId": row.id,
             "ownerId": user["id"],
