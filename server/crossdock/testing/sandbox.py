@@ -85,7 +85,7 @@ class Sandbox:
         self._base = base
         self._first = switches
         self._collections: list[Collection] = []
-        self._routes: list[tuple[str, str, Given]] = []
+        self._routes: list[tuple[str, str, Given, bool]] = []
 
     @property
     def switches(self) -> Any:
@@ -119,15 +119,16 @@ class Sandbox:
         self._collections.append(made)
         return made
 
-    def route(self, endpoint: str) -> Callable[[Given], Given]:
+    def route(self, endpoint: str, *, public: bool = False) -> Callable[[Given], Given]:
         """Serve `"POST /x/{id}"` by the decorated function of the request, async or not.
 
-        It returns a JSON value or an aiohttp response, or raises Refusal.
+        It returns a JSON value or an aiohttp response, or raises Refusal. What is `public` asks for
+        no credentials, as a further host that keeps files.
         """
         verb, _, path = endpoint.partition(" ")
 
         def register(function: Given) -> Given:
-            self._routes.append((verb, path, function))
+            self._routes.append((verb, path, function, public))
             return function
 
         return register
@@ -161,9 +162,12 @@ class Sandbox:
             middlewares=[running.recorder.middleware, running.middleware],
         )
         app.add_routes(running.routes())
-        own = {(verb, f"{self._base}{path}") for verb, path, _ in self._routes}
-        for verb, path, function in self._routes:
-            app.router.add_route(verb, f"{self._base}{path}", _handler(function))
+        own = {(verb, f"{self._base}{path}") for verb, path, _, _ in self._routes}
+        for verb, path, function, public in self._routes:
+            handler = _handler(function)
+            app.router.add_route(verb, f"{self._base}{path}", handler)
+            if public:
+                running.public.add(handler)
         for collection in self._collections:
             served = collection.routes(self._base)
             app.add_routes(one for one in served if (one.method, one.path) not in own)
@@ -187,6 +191,7 @@ class _Running:
         self._admits = admits or doorkeeper.admits
         self._first = switches
         self._collections = collections
+        self.public: set[object] = set()
         self._restore()
 
     def _restore(self) -> None:
@@ -215,6 +220,7 @@ class _Running:
         records_now.set(self._records)
         _switches.set(self._switches)
         try:
+            open_to_all |= request.match_info.handler in self.public
             if not open_to_all and not self._admits(request):
                 raise Refusal(401, "These credentials are not known here")
             return await handler(request)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import msgspec
@@ -85,7 +85,7 @@ async def guards_keep_the_rest(trial: Trial) -> None:
         if place is None:
             problems.append(f"{tool.name}: `keeps`, and it writes nothing")
             continue
-        sent = true.requests[place]
+        sent = _record_read(true.requests, place)
         await trial.bench.restore()
         before = await _record(trial, sent)
         await trial.called(tool, example.arguments)
@@ -95,6 +95,17 @@ async def guards_keep_the_rest(trial: Trial) -> None:
             if was == _ABSENT or was != now:
                 problems.append(f"{tool.name}: {pointer} was {was}, and is {now}")
     refuse(problems)
+
+
+def _record_read(requests: Sequence[dict[str, Any]], place: int) -> dict[str, Any]:
+    """Return the request whose path is the changed record's: the write's own, or that of a read
+    before it, if the write went to a part of it, as POST /gates/g7/shut."""
+    write = requests[place]
+    target = write["path_qs"].partition("?")[0]
+    for read in reversed(requests[:place]):
+        if read["method"] == "GET" and target.startswith(f"{read['path_qs'].partition('?')[0]}/"):
+            return read
+    return write
 
 
 async def _record(trial: Trial, sent: dict[str, Any]) -> Any:
