@@ -74,6 +74,7 @@ sandbox = Sandbox(
     switches=Switches(),
 )
 
+
 def _sold() -> dict[str, Any]:
     sold = _shipment(45)
     label = {"label_url": f"{_LABELS}/shp_45.png", "label_pdf_url": None}
@@ -130,7 +131,8 @@ def _shown(shipment: dict[str, Any], request: web.Request, **changes: str) -> di
     switched = "https://elsewhere.example" if sandbox.switches.elsewhere else ""
     origin = switched or str(request.url.origin())
     links = {
-        name: link and link.replace("{origin}", origin) for name, link in {**label, **changes}.items()
+        name: link and link.replace("{origin}", origin)
+        for name, link in {**label, **changes}.items()
     }
     return {**shipment, "postage_label": links}
 

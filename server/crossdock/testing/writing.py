@@ -100,9 +100,10 @@ async def guards_keep_the_rest(trial: Trial) -> None:
 def _record_read(requests: Sequence[dict[str, Any]], place: int) -> dict[str, Any]:
     """Return the request whose path is the changed record's: the write's own, or that of a read
     before it, if the write went to a part of it, as POST /gates/g7/shut."""
-    write = requests[place]
+    write: dict[str, Any] = requests[place]
     target = write["path_qs"].partition("?")[0]
-    for read in reversed(requests[:place]):
+    before: list[dict[str, Any]] = list(requests[:place])
+    for read in reversed(before):
         if read["method"] == "GET" and target.startswith(f"{read['path_qs'].partition('?')[0]}/"):
             return read
     return write
