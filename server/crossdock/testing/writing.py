@@ -101,16 +101,22 @@ def _record_read(requests: Sequence[dict[str, Any]], place: int) -> dict[str, An
     """Return the request whose path is the changed record's: the write's own, or that of a read
     before it, if the write went to a part of it, as POST /gates/g7/shut."""
     write: dict[str, Any] = requests[place]
-    target = write["path_qs"].partition("?")[0]
-    before: list[dict[str, Any]] = list(requests[:place])
-    for read in reversed(before):
-        if read["method"] == "GET" and target.startswith(f"{read['path_qs'].partition('?')[0]}/"):
-            return read
-    return write
+    target = _path(write)
+    above = [
+        one
+        for one in requests[:place]
+        if one["method"] == "GET" and target.startswith(f"{_path(one)}/")
+    ]
+    return above[-1] if above else write
+
+
+def _path(request: dict[str, Any]) -> str:
+    path: str = request["path_qs"]
+    return path.partition("?")[0]
 
 
 async def _record(trial: Trial, sent: dict[str, Any]) -> Any:
-    path = f"{trial.bench.base}{sent['path_qs'].partition('?')[0]}"
+    path = f"{trial.bench.base}{_path(sent)}"
     status, body = await trial.bench.raw("GET", path, sent["headers"])
     if status != 200:
         raise AssertionError(f"GET {path} is {status}, so nobody can see what was kept")
