@@ -5,6 +5,7 @@ everything in memory and speaks to nobody.
     /api/v2/platformModel/…              the API
     GET, POST /_sandbox/switches         read the switches; merge a JSON object into them
     GET, DELETE /_sandbox/requests       what was received (control routes left out); forget it
+    GET, POST, DELETE /_sandbox/faults   what goes wrong, in the words of crossdock.testing
     POST /_sandbox/reset                 restore the seed and the first switches
     GET /_sandbox/tokens                 how often the token endpoint was asked, by grant
     POST /_sandbox/expire_tokens         end every access token now

@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 from email.utils import formatdate
-from typing import Any
 
 import msgspec
 from aiohttp import web
 
+from crossdock.testing.sandbox import Recorder
 from crossdock_roserocket.sandbox import api
 from crossdock_roserocket.sandbox.answers import Refusal, answer
 from crossdock_roserocket.sandbox.organisation import Organisation
@@ -20,7 +20,6 @@ from crossdock_roserocket.sandbox.switches import Switches, changed
 from crossdock_roserocket.sandbox.tokens import ORG_ID, Tokens, authorize, token_request
 
 API_PATH = "/api/v2/platformModel"
-_MOST_RECORDED = 10_000
 _LIMIT = 60
 
 
@@ -32,7 +31,7 @@ class Sandbox:
     ) -> None:
         self._first = self._switches = switches
         self._now, self._clock = now, clock
-        self._received: list[dict[str, Any]] = []
+        self._recorder = Recorder(API_PATH)
         self._tokens = Tokens()
         self._passed = self._faults = 0
         self._restore()
@@ -50,8 +49,7 @@ class Sandbox:
             [
                 web.get("/_sandbox/switches", self.show_switches),
                 web.post("/_sandbox/switches", self.change_switches),
-                web.get("/_sandbox/requests", self.show_requests),
-                web.delete("/_sandbox/requests", self.forget_requests),
+                *self._recorder.routes(),
                 web.post("/_sandbox/reset", self.reset),
                 web.get("/_sandbox/tokens", self.show_tokens),
                 web.post("/_sandbox/expire_tokens", self.expire_tokens),
@@ -64,16 +62,11 @@ class Sandbox:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer whatever is not a control route."""
+        await self._recorder.note(request)
+        return await self._recorder.faults.apply(request, self._answered)
+
+    async def _answered(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
-        if len(self._received) < _MOST_RECORDED:
-            self._received.append(
-                {
-                    "method": request.method,
-                    "path_qs": request.raw_path,
-                    "headers": {name.lower(): value for name, value in request.headers.items()},
-                    "body": body.decode(errors="replace"),
-                }
-            )
         path = request.raw_path.partition("?")[0]
         try:
             if path.startswith(f"{API_PATH}/"):
@@ -153,17 +146,9 @@ class Sandbox:
         self._passed = self._faults = 0
         return answer(self._switches)
 
-    async def show_requests(self, _: web.Request) -> web.Response:
-        """Answer what was received."""
-        return answer(self._received)
-
-    async def forget_requests(self, _: web.Request) -> web.Response:
-        """Forget what was received."""
-        self._received.clear()
-        return web.Response(status=204)
-
     async def reset(self, _: web.Request) -> web.Response:
         """Restore the seed and the first switches; tokens stay valid."""
+        self._recorder.faults.replace(())
         self._restore()
         return web.Response(status=204)
 
