@@ -120,6 +120,18 @@ class Definitions:
         return ".".join(place)
 
 
+def aliases_of(value: Mapping[str, Any]) -> list[str]:
+    """Return the other spellings of an argument, as far as they are texts."""
+    given = value.get("aliases")
+    return [one for one in given if isinstance(one, str)] if isinstance(given, list) else []
+
+
+def spelled(place: Place, value: Mapping[str, Any]) -> str:
+    """Return the provider's spelling of an argument; its key, where that is no text."""
+    name = value.get("name")
+    return name if isinstance(name, str) else place[1]
+
+
 def defs_of(page: PageText) -> dict[str, Any]:
     """Return the definitions of a page."""
     table = page.intro.table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +12,7 @@ from harness import yard
 
 from crossdock.adapter import assembly
 from crossdock.adapter.findings import Finding, Stage
+from crossdock.adapter.given import Files, Given
 from crossdock.lint.package_rules import PACKAGE
 from crossdock.lint.places import places_in
 from crossdock.lint.python_rules import PYTHON
@@ -330,6 +332,42 @@ def test_mistakes_in_several_files_are_told_at_once(tmp_path: Path) -> None:
     assert sorted(one.rule for one in judged(project)[1]) == [
         "argument-key", "endpoint", "page-prose", "python-print", "toml-type",
     ]  # fmt: skip
+
+
+VALUES = ("7", "true", "[]", "{}", "[1]", '""', '"x"', "{ a = 1 }", "[[]]", '["a"]', "[{}]", "1.5")
+
+
+def mangled(text: str, chance: random.Random) -> str:
+    lines = text.split("\n")
+    for _ in range(chance.randint(1, 3)):
+        at = chance.randrange(len(lines))
+        key, equals, _ = lines[at].partition("=")
+        if equals and chance.random() < 0.7:
+            lines[at] = f"{key}= {chance.choice(VALUES)}"
+        elif chance.random() < 0.5:
+            lines[at] = lines[at][: chance.randrange(len(lines[at]) + 1)]
+        else:
+            lines.insert(at, chance.choice(lines))
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_rule_breaks_whatever_is_written(seed: int) -> None:
+    chance = random.Random(seed)
+    for _ in range(150):
+        files = Files(
+            folder=Path("yard"),
+            toml=mangled(yard.TOML, chance).encode(),
+            pages=(
+                ("docs/gates.md", mangled(yard.GATES, chance).encode()),
+                ("docs/visits.md", yard.VISITS.encode()),
+            ),
+            docs=True,
+        )
+        for lint in (False, True):
+            declared, made = assembly.examine(files, Given(mappers={}), lint=lint)
+            if declared.manifest is None:
+                assert not made.bindings
 
 
 def test_what_is_right_is_said_nothing_of(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from crossdock.adapter.described import Described
+from crossdock.adapter.described import Described, aliases_of, spelled
 from crossdock.adapter.findings import Flaw, Place, Stage
 from crossdock.adapter.manifest import placeholders
 
@@ -20,9 +20,7 @@ def _paths(one: Described) -> Iterator[Flaw]:
     if one.method is None or one.unsettled() or "schema" in one.table:
         return
     wanted = placeholders(one.method.endpoint)
-    given = {
-        value.get("name", place[1]): place for place, value in one.arguments if place[0] == "path"
-    }
+    given = {spelled(place, value): place for place, value in one.arguments if place[0] == "path"}
     for name in dict.fromkeys(wanted):
         if name not in given:
             yield Flaw(
@@ -74,7 +72,7 @@ def _clash(one: Described) -> Iterator[Flaw]:
             )
     aliases: dict[str, Place] = {}
     for place, value in one.arguments:
-        for alias in value.get("aliases") or ():
+        for alias in aliases_of(value):
             known = aliases.setdefault(alias, place)
             taken = keys.get(alias) or (known if known != place else None)
             if taken:
@@ -96,7 +94,7 @@ def _sent_twice(one: Described) -> Iterator[Flaw]:
             sent |= {("query", name): f"paging.ask.{key}" for key, name in asks}
     keys: set[str] = set()
     for place, value in one.arguments:
-        name = value.get("name", place[1])
+        name = spelled(place, value)
         known = sent.setdefault((place[0], name), ".".join(place))
         if known != ".".join(place) and place[1] not in keys:
             yield Flaw(
@@ -111,7 +109,7 @@ def _sent_twice(one: Described) -> Iterator[Flaw]:
 def _reserved(one: Described) -> Iterator[Flaw]:
     taken = _taken(one)
     for place, value in one.arguments:
-        names = [place[1], *(value.get("aliases") or ())]
+        names = [place[1], *(aliases_of(value))]
         for name in names:
             if name in taken:
                 yield Flaw(
