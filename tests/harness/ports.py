@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import random
 import socket
 
 from harness.patience import PATIENCE, until
 
 
 def free_port() -> int:
-    """Return a port on which nobody listens right now."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
+    """Return a port on which nobody listens right now.
+
+    It is none of those that the system gives to clients, which might take it before its listener.
+    """
+    while True:
+        port = random.randrange(10_000, 32_000)
+        with socket.socket() as taken, contextlib.suppress(OSError):
+            taken.bind(("127.0.0.1", port))
+            return port
 
 
 async def accepts(port: int, patience: float = PATIENCE) -> None:
