@@ -9,6 +9,8 @@ import socket
 
 from harness.patience import PATIENCE, until
 
+_chance = random.SystemRandom()  # tests are given the same seed, in each worker of a run
+
 
 def free_port() -> int:
     """Return a port on which nobody listens right now.
@@ -16,7 +18,7 @@ def free_port() -> int:
     It is none of those that the system gives to clients, which might take it before its listener.
     """
     while True:
-        port = random.randrange(10_000, 32_000)
+        port = _chance.randrange(10_000, 32_000)
         with socket.socket() as taken, contextlib.suppress(OSError):
             taken.bind(("127.0.0.1", port))
             return port
