@@ -40,4 +40,4 @@ class Seal:
 
     def _mac(self, value: bytes, bound: bytes) -> bytes:
         message = len(bound).to_bytes(8, "big") + bound + value
-        return hmac.new(self._key, message, hashlib.sha256).digest()[:_MAC]
+        return hmac.digest(self._key, message, "sha256")[:_MAC]

@@ -10,7 +10,7 @@ import hashlib
 import re
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
-from urllib.parse import parse_qs, parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote_plus, urlsplit
 
 import msgspec
 
@@ -331,8 +331,17 @@ def _next_link(reply: UpstreamReply, spec: Paging) -> str | None:
     for target, parameters in _LINK.findall(reply.headers.get("link", "")):
         relation = _REL.search(parameters)
         if relation and "next" in (relation.group(1) or relation.group(2)).lower().split():
-            values: list[str] | None = parse_qs(urlsplit(target).query).get(spec.ask["cursor"])
-            if not values:
+            place = _parameter(target, spec.ask["cursor"])
+            if not place:
                 raise malformed(f"its Link header names a next page without `{spec.ask['cursor']}`")
-            return values[0]
+            return place
     return None
+
+
+def _parameter(target: str, wanted: str) -> str:
+    """Return a query parameter of a URL, decoded; empty where it has none."""
+    for pair in target.partition("#")[0].partition("?")[2].split("&"):
+        name, _, value = pair.partition("=")
+        if value and unquote_plus(name) == wanted:
+            return unquote_plus(value)
+    return ""
