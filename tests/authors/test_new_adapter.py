@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from packaging.specifiers import SpecifierSet
 
 ENVIRONMENT = {key: one for key, one in os.environ.items() if not key.startswith("CROSSDOCK_")}
 OPERATION = {"summary": "Do something that is useful.", "responses": {"200": {"description": "ok"}}}
@@ -86,6 +88,40 @@ def test_from_an_empty_folder_to_green(tmp_path: Path) -> None:
     code, said, complaint = crossdock("check", ".", cwd=folder)
     assert code == 0, said + complaint
     assert "passed" in pytest_in(folder)
+
+
+def test_the_ci_file_runs_both_ends_of_the_range_and_publishes_only_the_tagged_version(
+    tmp_path: Path,
+) -> None:
+    assert crossdock("new-adapter", "tidewater", cwd=tmp_path)[0] == 0
+    folder = tmp_path / "crossdock-tidewater"
+    jobs = yaml.safe_load((folder / ".github/workflows/ci.yml").read_text("utf-8"))["jobs"]
+    project = tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))["project"]
+    supported = SpecifierSet(project["dependencies"][0].removeprefix("crossdock"))
+    (lowest,) = (one.version for one in supported if one.operator == ">=")
+    (border,) = (one.version for one in supported if one.operator == "<")
+    released = ["0.0.1", f"{lowest}.0", f"{lowest}.3", f"{lowest}.11", border]
+    ends = [
+        [*(supported & SpecifierSet(one)).filter(released)][-1]
+        for one in jobs["test"]["strategy"]["matrix"]["crossdock"]
+    ]
+    assert ends == [f"{lowest}.0", f"{lowest}.11"]
+    publish = jobs["publish"]
+    assert (publish["needs"], publish["permissions"]) == ("test", {"id-token": "write"})
+    guards = [one["run"] for one in publish["steps"] if one.get("run", "").startswith("grep")]
+    for guard in guards:
+        codes = [
+            subprocess.run(
+                ["sh", "-c", guard],
+                check=False,
+                cwd=folder,
+                capture_output=True,
+                env={**ENVIRONMENT, "GITHUB_REF_NAME": tag},
+            ).returncode
+            for tag in (f"v{project['version']}", "v0.1.1")
+        ]
+        assert codes == [0, 1], guard
+    assert len(guards) == 2
 
 
 def test_an_existing_folder_is_refused_and_not_touched(tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ from crossdock.adapter.assembly import declare
 from crossdock.adapter.given import Files, Given
 from crossdock.cli import app, main
 from crossdock.config import load_settings
+from crossdock.scaffold import project
 
 KINDS = {
     "quoted from",  # the file, whole and verbatim
@@ -52,6 +53,7 @@ KINDS = {
     "config.toml",
     "page for",  # a page of docs/ for a method, `create = "POST /gates"`
     "examples.toml of",  # the examples of this plugin, on which its contract is proven
+    "scaffold of",  # this file of what `crossdock new-adapter` makes, whole
     "packages",  # the pyproject.toml of this plugin
 }
 
@@ -168,7 +170,14 @@ def test_a_page_in_the_guide_makes_its_tool(tmp_path: Path, block: Block) -> Non
     tools = loaded(tmp_path, "made").adapters["tidewater"].toolset({})
     assert tools.problems == tools.withheld == ()
     (binding,) = tools.bindings.values()
-    binding.validate({"name": "North", "doors": [{"number": 1, "state": "open"}], "notify": True})
+    given = {"name": "North", "doors": [{"number": 1, "state": "open"}], "notify": True}
+    binding.validate({key: given[key] for key in given.keys() & binding.schema["properties"]})
+
+
+@of("scaffold of")
+def test_a_file_of_the_scaffold_is_shown_as_it_is_made(block: Block) -> None:
+    name, path = block.what.split()
+    assert project.files_of(name, project.plain_parts(name))[path] == block.text
 
 
 @of("packages")

@@ -53,6 +53,7 @@ $title for crossdock: what an agent may do there, as MCP tools.
 | `$package/docs/` | what an agent may do: a heading, a text and arguments per tool |
 | `$package/sandbox.py` | the provider, as far as you know it: for `crossdock dev` and the tests |
 | `tests/examples.toml` | one call of each tool, and what it sends |
+| `CHANGELOG.md` | what changed, by version; a tag is published only if it is in there |
 
 ```sh
 pip install -e '.[test]'
@@ -70,7 +71,7 @@ jobs:
     runs-on: ubuntu-latest
     strategy:
       matrix:
-        crossdock: ["$oldest", "$newest"]   # the oldest and the newest of the range
+        crossdock: ["$oldest", "$newest"]   # the oldest, and the newest that the range lets in
     steps:
       - uses: actions/checkout@v4
       - uses: actions/setup-python@v5
@@ -89,12 +90,21 @@ jobs:
       id-token: write          # trusted publishing: no token is kept anywhere
     steps:
       - uses: actions/checkout@v4
+      - run: grep -xF "version = \\"$${GITHUB_REF_NAME#v}\\"" pyproject.toml
+      - run: grep -xF "## $${GITHUB_REF_NAME#v}" CHANGELOG.md
       - uses: actions/setup-python@v5
         with:
           python-version: "3.11"
       - run: pip install build && python -m build
       - uses: pypa/gh-action-pypi-publish@release/v1
 """)
+
+_CHANGELOG = """# Changelog
+
+## 0.1.0
+
+- The first tools.
+"""
 
 INIT = Template('''"""The $title adapter: endpoints in adapter.toml, words in docs/."""
 
@@ -267,7 +277,7 @@ def values_of(name: str, title: str) -> dict[str, str]:
         "title": title,
         "range": supported_range(),
         "oldest": f"=={major}.{minor}.0",
-        "newest": f"=={major}.{minor}.*",
+        "newest": f">={major}.{minor}",
     }
 
 
@@ -298,6 +308,7 @@ def files_of(name: str, parts: Parts) -> dict[str, str]:
     return {
         "pyproject.toml": _PYPROJECT.substitute(values),
         "README.md": _README.substitute(values),
+        "CHANGELOG.md": _CHANGELOG,
         ".github/workflows/ci.yml": _CI.substitute(values),
         **{f"{package}/{file}": text for file, text in parts.package.items()},
         "tests/test_contract.py": _CONTRACT.substitute(values),
