@@ -13,7 +13,7 @@ import pytest
 from aiohttp import ClientSession, web
 from harness.guide import BLOCKS, HEAD, copy_example, example, loaded, write
 from harness.patience import until
-from harness.provider import Provider, reply
+from harness.provider import Provider, drop, raw, reply
 from harness.running import MakeGateway, Server
 
 
@@ -92,10 +92,18 @@ async def test_the_guides_hooks_are_called(yard: tuple[Server, ClientSession, st
     assert watch.crossdock_resolve_secret("vault", "yard") is None
 
 
-PARTS = ("an expansion", "a guard", "a pager", "a question", "a scheme", "the kinds")
+PARTS = (
+    "an expansion",
+    "a guard",
+    "a pager",
+    "a question",
+    "a scheme",
+    "the kinds",
+    "the refusals",
+)
 MADE = """from crossdock.adapter import hookimpl, load_adapter
 
-from . import expansion, guard, kinds, pager, question, scheme
+from . import expansion, guard, kinds, pager, question, refusals, scheme
 
 
 @hookimpl
@@ -104,6 +112,7 @@ def crossdock_adapters():
         "visits.list": pager.list_visits,
         "visits.refuse": question.refuse_visit,
         "gates.shut": guard.shut_gate,
+        "doors.clear": refusals.clear_door,
     }
     yield load_adapter(
         __name__,
@@ -120,8 +129,24 @@ settings.lanes = {{ about = "Lanes.", type = "array", default = [] }}
 resources.visits.methods.list = "GET /visits"
 resources.visits.methods.refuse = "POST /visits/{{id}}/refuse"
 resources.gates.methods.shut = "POST /gates/{{id}}/shut"
+resources.doors.methods.clear = "POST /doors/{{id}}/clear"
 """
 PAGES = {
+    "doors.md": """## tidewater_doors_clear
+
+Send the trailer that stands at a door away.
+
+```toml
+[path.id]
+type = "string"
+description = "The door's id."
+
+[mapper.trailer]
+type = "string"
+description = "The number of the trailer at it."
+required = true
+```
+""",
     "gates.md": """## tidewater_gates_shut
 
 Shut every door of a gate at once, and see that it is done.
@@ -212,6 +237,115 @@ async def test_the_guides_guard_tells_what_became_of_the_write(
     assert len(provider.requests) == 1 + len(answers)
 
 
+DOOR = {"state": "open", "trailer": "T-16"}
+REMOVED, SHUT_BY_CUSTOMS = ({**DOOR, "state": state} for state in ("removed", "sealed"))
+OTHER = {**DOOR, "trailer": "T-70"}
+
+
+@pytest.mark.parametrize(
+    ("trailer", "answers", "outcome", "told"),
+    [
+        ("T-16", (DOOR, {"trailer": None}), "ok", {}),
+        ("T-17", (), "invalid_arguments", {"argument": "trailer"}),
+        ("T-16", (REMOVED,), "not_found", {}),
+        ("T-16", (SHUT_BY_CUSTOMS,), "forbidden", {}),
+        ("T-16", (OTHER,), "conflict", {"expected": "T-16", "seen": "T-70"}),
+        ("T-16", (DOOR, {"error": "The bell is broken."}), "conflict", {}),
+        ("T-16", (DOOR, {"trailer": "T-16"}), "write_not_verified", {"seen": {"trailer": "T-16"}}),
+    ],
+)
+async def test_the_guides_refusals_are_read_by_the_agent_as_it_says(
+    made: Server, provider: Provider, trailer: str, answers: Any, outcome: str, told: Any
+) -> None:
+    provider.plays(SESSION, *map(reply, answers))
+    called = await made.call("tidewater_doors_clear", {"id": "d2", "trailer": trailer})
+    assert (called.error["kind"] if called.is_error else "ok") == outcome
+    assert not told or {key: called.error[key] for key in told} == told
+    assert len(provider.requests) == (1 + len(answers) if answers else 0)
+
+
+DECLARED = """## get_single_tidewater_door_by_id
+
+Read one door of the yard by its id.
+
+```toml
+[path.id]
+type = "string"
+description = "The door's id."
+hint = "list_all_tidewater_doors gives ids."
+```
+
+## update_a_tidewater_door_by_id
+
+Change what stands at one door.
+
+```toml
+[path.id]
+type = "string"
+description = "The id of the door to change."
+```
+
+## get_single_tidewater_doors_by_trailer_by_id
+
+Find the door at which a trailer stands.
+
+```toml
+[path.id]
+type = "string"
+description = "The trailer's number."
+```
+"""
+READ, CHANGE = "get_single_tidewater_door_by_id", "update_a_tidewater_door_by_id"
+FIND = "get_single_tidewater_doors_by_trailer_by_id"
+NO = {"error": {"text": "Not on a Sunday."}}
+
+
+@pytest.fixture
+async def declared(tmp_path: Path, gateway: MakeGateway, provider: Provider) -> Server:
+    """An adapter with the failures that the guide declares."""
+    (block,) = (one for one in BLOCKS if (one.kind, one.what) == ("adapter.toml", "failures"))
+    folder = tmp_path / "gateway-1" / "plugins" / "made"
+    write(folder, HEAD + block.text, {"doors.md": DECLARED}, example("the least plugin"))
+    account = {"integration": "tidewater", "settings": {"base_url": provider.url}}
+    running = await gateway(adapters=["made"], accounts={"yard": account})
+    return await running.server("yard")
+
+
+@pytest.mark.parametrize(
+    ("tool", "answer", "kind", "words"),
+    [
+        (READ, reply(NO, 400), "upstream_rejected", "Not on a Sunday."),
+        (READ, reply({"message": "No door."}, 404), "not_found", "gives ids"),
+        (FIND, reply([]), "not_found", ""),
+        (READ, reply(NO, 403, X_Wait_Until="4102444800"), "rate_limited", "Not on a Sunday."),
+        (CHANGE, reply(NO, 422), "conflict", "Not on a Sunday."),
+        (CHANGE, drop(), "write_outcome_unknown", "may have been carried out"),
+        (READ, reply(NO, 401), "unauthenticated", ""),
+        (READ, reply(NO, 503), "upstream_error", ""),
+        (READ, raw(b"<html>", kind="text/html"), "upstream_malformed", ""),
+        (READ, reply({}, 302, Location="/else"), "upstream_redirect", ""),
+    ],
+)
+async def test_failures_that_the_guide_declares_are_read_as_it_says(
+    declared: Server, provider: Provider, tool: str, answer: Any, kind: str, words: str
+) -> None:
+    provider.plays(answer)
+    called = await declared.call(tool, {"id": "d2"})
+    assert called.error["kind"] == kind
+    assert words in called.error["message"]
+    assert (called.error.get("retry_after_seconds", 0) > 0) == (kind == "rate_limited")
+    assert len(provider.requests) == 1
+
+
+async def test_a_part_that_was_refused_is_a_note_as_the_guide_says(
+    declared: Server, provider: Provider
+) -> None:
+    provider.plays(reply({"id": "d2", "refused": ["The bell is broken."]}))
+    called = await declared.call(CHANGE, {"id": "d2"})
+    assert not called.is_error
+    assert "The bell is broken." in called.notes[0]
+
+
 async def test_the_guides_expansion_adds_the_accounts_own_tool(made: Server) -> None:
     assert "tidewater_gates_north" in await made.names()
 
@@ -247,6 +381,7 @@ async def sealed(
 ) -> Server:
     folder = tmp_path / "gateway-1" / "plugins" / "made"
     toml = TOML.replace('resources.visits.methods.list = "GET /visits"\n', "")
+    toml = toml.replace('resources.doors.methods.clear = "POST /doors/{id}/clear"\n', "")
     toml = toml.replace('resources.visits.methods.refuse = "POST /visits/{id}/refuse"\n', "")
     python = SEALED.format(scheme=scheme, change=change)
     write(folder, toml, {"gates.md": PAGES["gates.md"]}, python)

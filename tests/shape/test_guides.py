@@ -324,6 +324,15 @@ def test_the_guide_tells_of_each_kind_of_failure_when_it_is_raised(guide: str) -
     assert [row for row in rows if len(row[-1]) < 3] == []
 
 
+# Failures of the gateway or of the adapter's own code: no provider makes them.
+NOT_THE_PROVIDERS = {"busy", "bad_tool_output", "internal"}
+
+
+def test_the_guide_has_a_recipe_for_each_failure_that_a_provider_makes(guide: str) -> None:
+    told = {name for row in table(guide, "the provider") for name in words(row[2])[:1]}
+    assert told == kinds() - NOT_THE_PROVIDERS
+
+
 def test_the_guide_tells_of_everything_an_author_imports(guide: str) -> None:
     api = import_module("crossdock.adapter")
     assert {name for name in api.__all__ if not re.search(rf"\b{name}\b", guide)} == set()
