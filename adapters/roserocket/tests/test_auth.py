@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from crossdock.adapter import UpstreamFailure, UpstreamRequest
-from crossdock.calls.connection import Measured
-from crossdock.errors import StoreError
-from crossdock.store import Store
-from crossdock.store.master_key import MasterKey
+from crossdock.adapter import UpstreamFailure
+from crossdock.testing import ToolError
+from crossdock.testing.direct import KeptRenewals
 from crossdock_roserocket.sandbox import REFRESH_TOKEN, accounts, known_id
 
 GET = "get_single_roserocket_object_by_id"
@@ -25,11 +22,16 @@ REFRESHED = {
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> Any:
-    opened = await Store.open(f"sqlite:///{tmp_path}/crossdock.db", folder=tmp_path)
-    await opened.unlock(MasterKey("file:master.key", tmp_path))
-    yield opened
-    await opened.close()
+def kept() -> KeptRenewals:
+    """What outlives a process: the store's part of it is proven with the store."""
+    return KeptRenewals()
+
+
+PO = {"poNum": "1"}
+
+
+class StoreIsAway(Exception):
+    """Nothing can be kept just now."""
 
 
 @pytest.mark.requirement("roserocket:auth:token-renewed")
@@ -157,70 +159,71 @@ async def test_a_refresh_token_is_sent_as_a_form_and_rotated(provider: Any, acco
 
 
 async def test_a_rotated_refresh_token_outlives_the_process(
-    provider: Any, account: Any, store: Any
+    provider: Any, account: Any, kept: KeptRenewals
 ) -> None:
-    before = account(credentials=REFRESHED, vault=store.renewed)
+    before = account(credentials=REFRESHED, vault=kept)
     assert await before.found(GET, id=ORDER)
     await provider.expire_tokens()
-    after = account(credentials=REFRESHED, vault=store.renewed)
+    after = account(credentials=REFRESHED, vault=kept)
     assert await after.found(GET, id=ORDER)
     assert (await provider.tokens())["by_grant"] == {"refresh_token": 2}
 
 
 async def test_a_kill_between_rotation_and_use_loses_no_account(
-    provider: Any, account: Any, store: Any
+    provider: Any, account: Any, kept: KeptRenewals
 ) -> None:
     class Killed(BaseException):
         """The process ends here."""
 
     class KilledAfterKeeping:
-        current = store.renewed.current
+        current = kept.current
 
         async def keep(self, *given: Any) -> None:
-            await store.renewed.keep(*given)
+            await kept.keep(*given)
             raise Killed
 
     dying = account(credentials=REFRESHED, vault=KilledAfterKeeping())
     with pytest.raises(Killed):
         await dying.call(GET, id=ORDER)
     assert await provider.requests() == []
-    assert await account(credentials=REFRESHED, vault=store.renewed).found(GET, id=ORDER)
+    assert await account(credentials=REFRESHED, vault=kept).found(GET, id=ORDER)
 
 
 async def test_a_store_that_fails_once_loses_no_account(
-    provider: Any, account: Any, store: Any
+    provider: Any, account: Any, kept: KeptRenewals
 ) -> None:
     class FullOnce:
-        current = store.renewed.current
+        current = kept.current
         full = True
 
         async def keep(self, *given: Any) -> None:
             if self.full:
                 self.full = False
-                raise StoreError("The disk is full.")
-            await store.renewed.keep(*given)
+                raise StoreIsAway
+            await kept.keep(*given)
 
     tools = account(credentials=REFRESHED, vault=FullOnce())
-    with pytest.raises(StoreError):
+    with pytest.raises(StoreIsAway):
         await tools.call(GET, id=ORDER)
     assert await provider.requests() == []  # what is not kept is not used
     assert await tools.found(GET, id=ORDER)
     await provider.expire_tokens()
-    assert await account(credentials=REFRESHED, vault=store.renewed).found(GET, id=ORDER)
+    assert await account(credentials=REFRESHED, vault=kept).found(GET, id=ORDER)
 
 
 async def test_a_write_that_met_a_401_was_not_carried_out_whatever_the_renewal_says(
-    provider: Any, account: Any
+    workbench: Any,
 ) -> None:
-    tools = account()
-    assert await tools.found(GET, id=ORDER)
-    await provider.expire_tokens()
-    await provider.switch(token_fault="drop")
-    measured = Measured()
-    request = UpstreamRequest(verb="POST", path="/objects", body=b"{}")
-    with pytest.raises(UpstreamFailure):
-        await tools.connection.send(request, measured)
-    assert not measured.wrote
+    await workbench.tools.call(GET, id=ORDER)
+    workbench.provider.fault("unauthorized", method="POST", path=".*/objects", times=1)
+    workbench.provider.fault("drop", path="/oauth/token")
+    before = len(workbench.provider.requests())
+    with pytest.raises(ToolError) as failed:
+        await workbench.tools.call("create_a_roserocket_object", object_key="order", json=PO)
+    assert failed.value.kind == "upstream_unreachable"
+    assert "may have been carried out" not in failed.value.error["message"]
+    sent = [one["path_qs"] for one in workbench.provider.requests()[before:]]
+    assert [path.rpartition("/")[2] for path in sent] == ["objects", "token"]
 
 
 async def test_a_spent_refresh_token_is_unauthenticated(provider: Any, account: Any) -> None:

@@ -166,15 +166,23 @@ class Connection:
             raise ValueError(f"the host {request.host!r} is not declared in [hosts]")
         if request.host in self._unsigned:
             return await self._send(request, self._credentials.unsigned, measured, announce)
-        signature = await self._credentials.signature()
         wrote = measured.wrote
+        try:
+            signature = await self._credentials.signature()
+        except UpstreamFailure as failure:
+            failure.sent = wrote  # a token was asked for; only an earlier write may be in doubt
+            raise
         try:
             return await self._send(request, signature, measured, announce)
         except UpstreamFailure as failure:
             if failure.status != 401 or not self._credentials.renewable:
                 raise
         measured.wrote = wrote  # a 401 was not carried out
-        signature = await self._credentials.replace(signature)
+        try:
+            signature = await self._credentials.replace(signature)
+        except UpstreamFailure as failure:
+            failure.sent = wrote
+            raise
         return await self._send(request, signature, measured, announce)
 
     async def _send(
