@@ -170,8 +170,7 @@ class Connection:
         try:
             signature = await self._credentials.signature()
         except UpstreamFailure as failure:
-            failure.sent = wrote  # a token was asked for; only an earlier write may be in doubt
-            raise
+            raise _unsigned(failure, wrote) from None
         try:
             return await self._send(request, signature, measured, announce)
         except UpstreamFailure as failure:
@@ -181,8 +180,7 @@ class Connection:
         try:
             signature = await self._credentials.replace(signature)
         except UpstreamFailure as failure:
-            failure.sent = wrote
-            raise
+            raise _unsigned(failure, wrote) from None
         return await self._send(request, signature, measured, announce)
 
     async def _send(
@@ -275,3 +273,18 @@ def _base_url(text: str, account: str, host: str = "base") -> URL:
     if url.user or url.password:
         raise ConfigError(f"account {account}: settings.{host}_url must not hold a password")
     return url
+
+
+def _unsigned(failure: UpstreamFailure, wrote: bool) -> UpstreamFailure:
+    """Return why there is no token, as this call's own: others may have waited for the same one.
+
+    The request itself is still here; only an earlier write of the call may be in doubt.
+    """
+    return UpstreamFailure(
+        failure.kind,
+        str(failure),
+        status=failure.status,
+        rate=failure.rate,
+        retryable=failure.retryable,
+        sent=wrote,
+    )
