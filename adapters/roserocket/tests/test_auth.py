@@ -226,6 +226,14 @@ async def test_a_write_that_met_a_401_was_not_carried_out_whatever_the_renewal_s
     assert [path.rpartition("/")[2] for path in sent] == ["objects", "token"]
 
 
+async def test_a_write_for_which_there_is_no_token_was_not_sent(provider: Any, tools: Any) -> None:
+    await provider.switch(token_fault="drop")
+    with pytest.raises(UpstreamFailure) as failed:
+        await tools.call("create_a_roserocket_object", object_key="order", json=PO)
+    assert (failed.value.kind, failed.value.rejected) == ("upstream_unreachable", True)
+    assert await provider.requests() == []
+
+
 async def test_a_spent_refresh_token_is_unauthenticated(provider: Any, account: Any) -> None:
     await account(credentials=REFRESHED).call(GET, id=ORDER)
     with pytest.raises(UpstreamFailure, match="invalid refresh token") as failed:
