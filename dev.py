@@ -37,6 +37,7 @@ BOOTSTRAP = HOME / "bootstrap"
 BOOTSTRAP_LOCK = ROOT / "server" / "bootstrap.lock"
 LOCK = ROOT / "server" / "requirements.lock"
 CLIENTS = ROOT / "tests" / "clients"
+BUILT_IN = ("malomo", "roserocket")
 VULNERABILITIES = "https://api.osv.dev/v1/querybatch"
 _ABOUT = ("name", "version", "description")
 WINDOWS = sys.platform == "win32"
@@ -113,7 +114,7 @@ def install() -> None:
     into = ("--quiet", "--python", program("python"))
     call(uv, "pip", "sync", *into, "--require-hashes", LOCK)
     # The build backend comes from the lock as well, so nothing unpinned ever runs.
-    editable = [part for member in members() for part in ("--editable", member)]
+    editable = [part for member in installed() for part in ("--editable", member)]
     call(uv, "pip", "install", *into, "--no-deps", "--no-build-isolation", *editable)
     STAMP.write_text("\n".join(wanted()), encoding="utf-8")
 
@@ -130,7 +131,7 @@ def wanted() -> list[str]:
     """Digest what an installation depends on: first interpreter and place, then the projects."""
     place = hashlib.sha256(f"{sys.version} {sys.base_prefix} {ROOT}".encode())
     content = hashlib.sha256()
-    for path in (LOCK, *(member / "pyproject.toml" for member in members())):
+    for path in (LOCK, *(member / "pyproject.toml" for member in installed())):
         content.update(path.read_bytes())
     return [place.hexdigest(), content.hexdigest()]
 
@@ -138,6 +139,11 @@ def wanted() -> list[str]:
 def members() -> list[Path]:
     """Return the folders of the distributions made here: the core and each adapter."""
     return [ROOT, *sorted(path.parent for path in ROOT.glob("adapters/*/pyproject.toml"))]
+
+
+def installed() -> list[Path]:
+    """Return those that the environment has. The other adapters are tested from their folders."""
+    return [ROOT, *(ROOT / "adapters" / name for name in BUILT_IN)]
 
 
 def find_uv() -> str:

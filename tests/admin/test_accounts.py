@@ -311,7 +311,7 @@ async def test_a_test_asks_the_provider_once_and_says_what_it_said(
 async def test_a_provider_that_is_down_is_told_from_one_that_refuses(
     malomo: Malomo,
 ) -> None:
-    await malomo.fault("error", status=503)
+    await malomo.fault("status", status=503)
     answer = (await malomo.running.request("POST", "/integrated-account/shop/test")).json
     assert answer["kind"] == "upstream_error"
     shown = (await malomo.running.request("GET", "/integrated-account/shop")).json
