@@ -262,7 +262,7 @@ async def test_who_waits_behind_others_for_a_locked_store_waits_no_longer_than_t
 async def test_a_read_only_store_says_so(tmp_path: Path, a_server: Make) -> None:
     async with await Store.open(URL, folder=tmp_path) as store:
         write = store.keys._database.write
-        await write(lambda c: c.exec_driver_sql("PRAGMA query_only=1"))
+        await write(lambda c: c.exec_driver_sql("PRAGMA query_only=1"), quiet=True)
         with pytest.raises(StoreFault, match="permissions") as caught:
             await store.servers.add(a_server(1))
         assert caught.value.reason == "read_only"

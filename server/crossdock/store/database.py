@@ -3,7 +3,9 @@
 Every piece of work is one transaction, in a task of its own: a caller that is cancelled cannot tear
 it, and what was begun is committed or rolled back as a whole. SQLite is used through a single
 connection, so that `PRAGMA data_version` tells the writes of others from our own. PostgreSQL gets
-the same discipline by a counter row that each write raises first: it orders writers aXX"""
+the same discipline by a counter row that each write raises first: it orders writers across
+processes, and what it numbers stands in the journal.
+"""
 
 from __future__ import annotations
 
@@ -302,7 +304,7 @@ async def _connect_sqlite(url: URL, folder: Path) -> Database:
     database = Database(engine, str(path or "in memory"), path)
     try:
         if path is None:
-            await database.write(version.create)
+            await database.write(version.create, quiet=True)  # it makes the journal, too
         else:
             await database.read(_refuse_damage(path))
     except BaseException:
