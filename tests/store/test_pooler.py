@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -35,18 +37,19 @@ def engine() -> str:
 
 
 @pytest.fixture
-async def pooled(tmp_path: Path, url: str, postgres: Any) -> AsyncIterator[Any]:
+async def pooled(url: str, postgres: Any) -> AsyncIterator[Any]:
     """Start pgbouncer before the store's server; give the store's URL through it."""
     parts: list[Part] = []
+    # Not in `tmp_path`: pytest shuts everybody else out of the folders above it.
+    folder = Path(tempfile.mkdtemp(prefix="crossdock-pooler-"))
+    folder.chmod(0o755)
 
     async def start(mode: str, size: int) -> str:
         port = free_port()
-        path = tmp_path / "pgbouncer.ini"
+        path = folder / "pgbouncer.ini"
         host = url.rpartition("host=")[2]
         path.write_text(CONFIG.format(host=host, port=port, mode=mode, size=size), encoding="utf-8")
-        for place in (path, *path.parents):
-            if place.is_relative_to(tmp_path.parent.parent):
-                place.chmod(place.stat().st_mode | 0o055)
+        path.chmod(0o644)
         part = Part(
             "pgbouncer",
             [program("pgbouncer"), str(path)],
@@ -62,6 +65,7 @@ async def pooled(tmp_path: Path, url: str, postgres: Any) -> AsyncIterator[Any]:
     yield start
     for part in parts:
         part.kill()
+    shutil.rmtree(folder)
 
 
 @pytest.mark.parametrize("size", [1, 2, 10])

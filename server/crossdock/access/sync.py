@@ -31,6 +31,7 @@ T = TypeVar("T")
 
 _PAGE = 500
 _PATIENCE = 4.8  # seconds in all, behind others who write to a store that may be away
+_CAUGHT_UP = 3.0  # seconds for an operator's request, which then asks the store itself
 _TOLD: tuple[str, ...] = ("account", "server", "token")
 
 Entries = dict[bytes, tuple[Grant, datetime | None]]
@@ -62,6 +63,7 @@ class Sync:
         self._told = told
         self._turn = asyncio.Lock()
         self._following = asyncio.Lock()
+        self._next: asyncio.Task[None] | None = None
         self._wanted = self._done = 0
         self._stored: set[str] = set()
         self._learned: list[Change] = []
@@ -93,15 +95,31 @@ class Sync:
     async def catch_up(self) -> None:
         """Know what somebody else has written until now; in force with the next request.
 
-        What was begun is carried out, whether or not its caller waits for it.
+        Many who ask at once share what begins after they asked, and its failure. What was begun is
+        carried out, whether or not its caller waits for it.
         """
-        task = asyncio.create_task(self._catch_up())
-        self._writing.add(task)
-        task.add_done_callback(self._written)
+        task = self._next
+        if task is None or task.done():
+            task = self._next = asyncio.create_task(self._catch_up())
+            self._writing.add(task)
+            task.add_done_callback(self._written)
         await asyncio.shield(task)
+
+    async def catch_up_soon(self) -> None:
+        """Catch up for somebody who waits for an answer. Raises StoreFault after three seconds."""
+        try:
+            async with asyncio.timeout(_CAUGHT_UP):
+                await self.catch_up()
+        except TimeoutError:
+            raise StoreFault(
+                "unreachable",
+                "The store does not say what other processes wrote. Nothing was changed; ask again "
+                "once it answers.",
+            ) from None
 
     async def _catch_up(self) -> None:
         async with self._following:
+            self._next = None
             await self._follow(await self._store.changes())
 
     async def _follow(self, changes: Changes) -> None:

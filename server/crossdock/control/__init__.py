@@ -121,7 +121,7 @@ class Control:
         An operator's requests may go to another one each time.
         """
         if self._sync is not None:
-            await self._sync.catch_up()
+            await self._sync.catch_up_soon()
 
     def note_refused(self, actor: Caller, action: str, refused: Refused) -> None:
         """Write down a verb that was refused before it was begun."""
