@@ -431,10 +431,10 @@ class Odd:
 
     async def renew(self, credentials, settings, http):
         await http.post(f"{settings['base_url']}/login", form={"a": "b"})
-        return Renewal(token=threading.current_thread().name)
+        return Renewal(token=f"renewed in {threading.current_thread().name}")
 
     def sign_request(self, request, credentials):
-        return request.with_headers(X_Seal=threading.current_thread().name)
+        return request.with_headers(X_Seal=f"sealed in {threading.current_thread().name}")
 
 
 @hookimpl
@@ -446,8 +446,8 @@ def crossdock_adapters():
     assert (await server.call("acme_items_count", {})).data == {"ok": True}
     login, call = provider.requests
     assert login.path == "/login"
-    assert call.headers["x-sign"] == "adapter acme adapter acme"
-    assert call.headers["x-seal"] == "adapter acme"
+    assert call.headers["x-sign"] == "adapter acme renewed in adapter acme"
+    assert call.headers["x-seal"] == "sealed in adapter acme"
 
 
 # --- what operators are shown ----------------------------------------------------------------
